@@ -1,0 +1,311 @@
+//! The one error of every crate: what kind of failure, in which operation, on which key.
+//!
+//! Deliberately absent: plaintext, key bytes, context values, tokens, a server's error body. A failed
+//! tag, a wrong context and a wrong key are one and the same [`ErrorKind::AuthenticationFailed`].
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+
+use crate::KeyId;
+
+/// What went wrong, in terms a caller can act on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The key, the context or the bytes are not the ones of sealing. One answer for all three.
+    AuthenticationFailed,
+    /// The bytes are not a message of this format, or are cut off inside its header.
+    Malformed,
+    /// A format version, suite, extension or operation that this build does not know or have.
+    Unsupported,
+    /// An argument that can never work: repeated context name, bad key id, wrong length.
+    InvalidInput,
+    /// A finite limit would be passed: budget, size, number of slots.
+    LimitExceeded,
+    /// None of the message's key slots is among the keys the reader allows.
+    KeyNotAllowed,
+    /// The key or key version does not exist.
+    KeyNotFound,
+    /// The key exists but its state forbids the operation (disabled, pending deletion).
+    KeyUnusable,
+    /// A key, alias or store of that name exists already, or somebody else changed it meanwhile.
+    Conflict,
+    /// The caller may not do this.
+    PermissionDenied,
+    /// The service asks for fewer requests; retry later.
+    Throttled,
+    /// No answer in time. A mutation may have happened.
+    TimedOut,
+    /// The service or key store cannot be reached or answers that it is not ready.
+    Unavailable,
+    /// The key store is damaged, older than its generation, or its files have the wrong mode.
+    StoreDamaged,
+    /// Reading or writing failed; the source says how.
+    Io,
+    /// A defect of this library or of a backend.
+    Internal,
+}
+
+impl ErrorKind {
+    /// A stable name for logs, metrics and `--json`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AuthenticationFailed => "authentication_failed",
+            Self::Malformed => "malformed",
+            Self::Unsupported => "unsupported",
+            Self::InvalidInput => "invalid_input",
+            Self::LimitExceeded => "limit_exceeded",
+            Self::KeyNotAllowed => "key_not_allowed",
+            Self::KeyNotFound => "key_not_found",
+            Self::KeyUnusable => "key_unusable",
+            Self::Conflict => "conflict",
+            Self::PermissionDenied => "permission_denied",
+            Self::Throttled => "throttled",
+            Self::TimedOut => "timed_out",
+            Self::Unavailable => "unavailable",
+            Self::StoreDamaged => "store_damaged",
+            Self::Io => "io",
+            Self::Internal => "internal",
+        }
+    }
+
+    const fn sentence(self) -> &'static str {
+        match self {
+            Self::AuthenticationFailed => {
+                "not authentic: the key, the context or the data is not the one it was sealed with"
+            }
+            Self::Malformed => "malformed",
+            Self::Unsupported => "not supported",
+            Self::InvalidInput => "invalid input",
+            Self::LimitExceeded => "limit exceeded",
+            Self::KeyNotAllowed => "no key slot of the message is among the allowed keys",
+            Self::KeyNotFound => "key not found",
+            Self::KeyUnusable => "the key's state forbids this",
+            Self::Conflict => "conflict",
+            Self::PermissionDenied => "permission denied",
+            Self::Throttled => "throttled by the service",
+            Self::TimedOut => "timed out",
+            Self::Unavailable => "unavailable",
+            Self::StoreDamaged => "the key store is damaged",
+            Self::Io => "input or output failed",
+            Self::Internal => "internal error",
+        }
+    }
+}
+
+/// The operation that failed; also the `operation` label of audit events, spans and metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Operation {
+    /// Sealing a message.
+    Seal,
+    /// Opening a message.
+    Open,
+    /// Changing a message's key slots.
+    Rewrap,
+    /// Reading a message's header.
+    Inspect,
+    /// `KmsProvider::generate_data_key`.
+    GenerateDataKey,
+    /// `KmsProvider::wrap_data_key`.
+    WrapDataKey,
+    /// `KmsProvider::decrypt_data_key`.
+    DecryptDataKey,
+    /// `KmsProvider::rewrap_data_key`.
+    RewrapDataKey,
+    /// `KmsProvider::encrypt`.
+    Encrypt,
+    /// `KmsProvider::decrypt`.
+    Decrypt,
+    /// `KmsProvider::describe_key`.
+    DescribeKey,
+    /// `KmsProvider::health_check`.
+    HealthCheck,
+    /// `KmsAdmin::create_key`.
+    CreateKey,
+    /// `KmsAdmin::rotate_key`.
+    RotateKey,
+    /// `KmsAdmin::promote_key`.
+    PromoteKey,
+    /// `KmsAdmin::enable_key`.
+    EnableKey,
+    /// `KmsAdmin::disable_key`.
+    DisableKey,
+    /// `KmsAdmin::schedule_key_deletion`.
+    ScheduleKeyDeletion,
+    /// `KmsAdmin::cancel_key_deletion`.
+    CancelKeyDeletion,
+    /// `KmsAdmin::list_keys`.
+    ListKeys,
+    /// `KmsAdmin::tag_key`.
+    TagKey,
+    /// A primitive: cipher, MAC, key derivation, randomness.
+    Primitive,
+    /// Opening, reading or writing a key store.
+    KeyStore,
+    /// Reading or checking configuration and arguments.
+    Configure,
+}
+
+impl Operation {
+    /// A stable name for logs, metrics and `--json`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Seal => "seal",
+            Self::Open => "open",
+            Self::Rewrap => "rewrap",
+            Self::Inspect => "inspect",
+            Self::GenerateDataKey => "generate_data_key",
+            Self::WrapDataKey => "wrap_data_key",
+            Self::DecryptDataKey => "decrypt_data_key",
+            Self::RewrapDataKey => "rewrap_data_key",
+            Self::Encrypt => "encrypt",
+            Self::Decrypt => "decrypt",
+            Self::DescribeKey => "describe_key",
+            Self::HealthCheck => "health_check",
+            Self::CreateKey => "create_key",
+            Self::RotateKey => "rotate_key",
+            Self::PromoteKey => "promote_key",
+            Self::EnableKey => "enable_key",
+            Self::DisableKey => "disable_key",
+            Self::ScheduleKeyDeletion => "schedule_key_deletion",
+            Self::CancelKeyDeletion => "cancel_key_deletion",
+            Self::ListKeys => "list_keys",
+            Self::TagKey => "tag_key",
+            Self::Primitive => "primitive",
+            Self::KeyStore => "key_store",
+            Self::Configure => "configure",
+        }
+    }
+}
+
+/// The error of every vaultkit crate.
+///
+/// Match on [`kind`](Self::kind); print it for a person (`Display` says what to do where it can be
+/// known); walk `source()` for the cause. It never holds a secret.
+pub struct CryptoError(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    operation: Operation,
+    key_id: Option<KeyId>,
+    detail: Option<Cow<'static, str>>,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl CryptoError {
+    /// An error of `kind` in `operation`.
+    #[must_use]
+    pub fn new(kind: ErrorKind, operation: Operation) -> Self {
+        Self(Box::new(Inner { kind, operation, key_id: None, detail: None, source: None }))
+    }
+
+    /// The one answer to a wrong key, a wrong context or altered bytes: no detail, no source.
+    #[must_use]
+    pub fn authentication_failed(operation: Operation) -> Self {
+        Self::new(ErrorKind::AuthenticationFailed, operation)
+    }
+
+    /// Adds a sentence that says what is wrong and what to do. Ignored on
+    /// [`ErrorKind::AuthenticationFailed`], which never says more than its kind.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        if self.0.kind != ErrorKind::AuthenticationFailed {
+            self.0.detail = Some(detail.into());
+        }
+        self
+    }
+
+    /// Names the key (a key id is public; it stands in every header).
+    #[must_use]
+    pub fn with_key_id(mut self, key_id: &KeyId) -> Self {
+        self.0.key_id = Some(key_id.clone());
+        self
+    }
+
+    /// Keeps the cause. Ignored on [`ErrorKind::AuthenticationFailed`].
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        if self.0.kind != ErrorKind::AuthenticationFailed {
+            self.0.source = Some(source.into());
+        }
+        self
+    }
+
+    /// The same error, reported from `operation`.
+    #[must_use]
+    pub fn in_operation(mut self, operation: Operation) -> Self {
+        self.0.operation = operation;
+        self
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The operation that failed.
+    #[must_use]
+    pub fn operation(&self) -> Operation {
+        self.0.operation
+    }
+
+    /// The key it concerns, where one is known.
+    #[must_use]
+    pub fn key_id(&self) -> Option<&KeyId> {
+        self.0.key_id.as_ref()
+    }
+
+    /// The explaining sentence, where there is one.
+    #[must_use]
+    pub fn detail(&self) -> Option<&str> {
+        self.0.detail.as_deref()
+    }
+
+    /// Whether the same call may succeed later without any change by the caller.
+    ///
+    /// True for throttling, time-outs and unavailability. A time-out of a mutation is retryable in
+    /// this sense, yet the decorators never retry a mutation that may have happened.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Throttled | ErrorKind::TimedOut | ErrorKind::Unavailable)
+    }
+}
+
+impl fmt::Display for CryptoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.kind.sentence())?;
+        if let Some(key_id) = &self.0.key_id {
+            write!(f, " (key {key_id})")?;
+        }
+        if let Some(detail) = &self.0.detail {
+            write!(f, ": {detail}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for CryptoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CryptoError")
+            .field("kind", &self.0.kind)
+            .field("operation", &self.0.operation)
+            .field("key_id", &self.0.key_id)
+            .field("detail", &self.0.detail)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl Error for CryptoError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// Shorthand of every fallible function here.
+pub type Result<T, E = CryptoError> = std::result::Result<T, E>;

@@ -1,0 +1,192 @@
+//! The trait every key management service implements for applications: use keys, do not manage them.
+//!
+//! Managing them is [`KmsAdmin`](crate::KmsAdmin), behind the feature `admin`.
+
+use async_trait::async_trait;
+
+use crate::{DataKey, KeyId, KeyInfo, Result, SecureBytes, WrapContext, WrappedKey};
+
+/// Wraps and unwraps data keys under keys that never leave the service.
+///
+/// Every sentence under `# Behavior` is a case of the conformance suite in `vault-testkit`. What a
+/// backend cannot do it declares in [`capabilities`](Self::capabilities).
+#[async_trait]
+pub trait KmsProvider: Send + Sync {
+    /// A short stable name of the service, the scheme of its key URIs: `local`, `aws-kms`.
+    fn provider_type(&self) -> &'static str;
+
+    /// What this backend can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Makes a new 32-byte data key under `key_id`, bound to `context`.
+    ///
+    /// # Behavior
+    /// - Two calls give different keys.
+    /// - The wrapped form opens with [`decrypt_data_key`](Self::decrypt_data_key) under the same context.
+    /// - The answer's `key_id` is canonical, and names the version that wrapped where the service reports it.
+    ///
+    /// # Errors
+    /// `KeyNotFound`, `KeyUnusable`, or what the service says.
+    async fn generate_data_key(&self, key_id: &KeyId, context: &WrapContext) -> Result<DataKey>;
+
+    /// Wraps bytes that the caller has: a data key for a second KMS, a share, a branch key.
+    ///
+    /// # Behavior
+    /// - 1 to 4,096 bytes are taken; none or more is `InvalidInput`.
+    /// - Wrapping the same bytes twice gives different wrapped bytes.
+    ///
+    /// # Errors
+    /// As [`generate_data_key`](Self::generate_data_key).
+    async fn wrap_data_key(
+        &self,
+        key_id: &KeyId,
+        plaintext: &SecureBytes,
+        context: &WrapContext,
+    ) -> Result<WrappedKey>;
+
+    /// Unwraps what this service wrapped.
+    ///
+    /// # Behavior
+    /// - The key named in `wrapped` is the one asked; the service never picks another.
+    /// - A known version is compared with the one that the service reports; a difference is `AuthenticationFailed`.
+    /// - Altered bytes, another scope or another kind are `AuthenticationFailed` where the service binds the scope.
+    /// - A version that rotation replaced still unwraps.
+    /// - A disabled key, or one pending deletion, is `KeyUnusable`; an unknown one is `KeyNotFound`.
+    ///
+    /// # Errors
+    /// As under `# Behavior`, or what the service says.
+    async fn decrypt_data_key(
+        &self,
+        wrapped: &WrappedKey,
+        context: &WrapContext,
+    ) -> Result<SecureBytes>;
+
+    /// Wraps the same bytes anew under the current version of `to`, inside the service where it can.
+    ///
+    /// # Behavior
+    /// - The answer unwraps to the same bytes.
+    /// - After a rotation the answer names the new version.
+    /// - Where [`Capabilities::server_side_rewrap`] holds, the plaintext never enters this process.
+    ///
+    /// # Errors
+    /// As [`decrypt_data_key`](Self::decrypt_data_key).
+    async fn rewrap_data_key(
+        &self,
+        wrapped: &WrappedKey,
+        to: &KeyId,
+        context: &WrapContext,
+    ) -> Result<WrappedKey>;
+
+    /// Encrypts a small payload (at most 4,096 bytes) directly under the key.
+    ///
+    /// # Behavior
+    /// - The answer decrypts under the same key and scope, and under no other scope where the service binds it.
+    /// - It never opens as a wrapped key, nor a wrapped key as it.
+    ///
+    /// # Errors
+    /// As [`wrap_data_key`](Self::wrap_data_key).
+    async fn encrypt(
+        &self,
+        key_id: &KeyId,
+        plaintext: &[u8],
+        scope: &crate::Scope,
+    ) -> Result<Vec<u8>>;
+
+    /// Decrypts what [`encrypt`](Self::encrypt) gave.
+    ///
+    /// # Behavior
+    /// - The key is always named; the answer is of that key or an error.
+    /// - Altered bytes are `AuthenticationFailed`; bytes that this service never made are `Malformed` or `AuthenticationFailed`.
+    ///
+    /// # Errors
+    /// As [`decrypt_data_key`](Self::decrypt_data_key).
+    async fn decrypt(
+        &self,
+        key_id: &KeyId,
+        ciphertext: &[u8],
+        scope: &crate::Scope,
+    ) -> Result<SecureBytes>;
+
+    /// What the service says of a key.
+    ///
+    /// # Behavior
+    /// - Works for disabled keys and for those pending deletion.
+    /// - A field that the service cannot answer is `None`.
+    /// - The answer's key id is canonical: describing it again gives the same id.
+    ///
+    /// # Errors
+    /// `KeyNotFound`, or what the service says.
+    async fn describe_key(&self, key_id: &KeyId) -> Result<KeyInfo>;
+
+    /// Whether the service answers, with nothing changed by asking.
+    ///
+    /// # Errors
+    /// Only where the question itself could not be asked; an unhealthy service is an answer.
+    async fn health_check(&self) -> Result<HealthStatus>;
+}
+
+/// What a backend can do. A test or a policy asks this, never which backend it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// The wrapping call binds the scope; otherwise only the header MAC does.
+    pub binds_scope: bool,
+    /// `rewrap_data_key` keeps the plaintext inside the service.
+    pub server_side_rewrap: bool,
+    /// Wrapped keys name the version of the key that wrapped them.
+    pub reports_version: bool,
+    /// Keys rotate in place and keep their id.
+    pub native_rotation: bool,
+    /// A new version can wait to be promoted.
+    pub staged_rotation: bool,
+    /// The caller names new keys.
+    pub named_keys: bool,
+    /// Keys carry labels.
+    pub tags: bool,
+    /// Deletion can be scheduled and cancelled; the shortest window in days.
+    pub deletion_window_days: Option<u32>,
+    /// Works without a network.
+    pub offline: bool,
+}
+
+impl Capabilities {
+    /// A backend that can only wrap and unwrap.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self {
+            binds_scope: false,
+            server_side_rewrap: false,
+            reports_version: false,
+            native_rotation: false,
+            staged_rotation: false,
+            named_keys: false,
+            tags: false,
+            deletion_window_days: None,
+            offline: false,
+        }
+    }
+}
+
+/// Whether a service answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HealthStatus {
+    /// Ready to wrap and unwrap.
+    pub healthy: bool,
+    /// One sentence for a person.
+    pub message: String,
+}
+
+impl HealthStatus {
+    /// Ready.
+    #[must_use]
+    pub fn healthy(message: impl Into<String>) -> Self {
+        Self { healthy: true, message: message.into() }
+    }
+
+    /// Not ready.
+    #[must_use]
+    pub fn unhealthy(message: impl Into<String>) -> Self {
+        Self { healthy: false, message: message.into() }
+    }
+}
