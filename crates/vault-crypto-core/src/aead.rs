@@ -144,9 +144,7 @@ impl AeadKey {
             return Err(wrong_key_len());
         }
         let inner = match backend {
-            AeadBackend::RustCrypto => {
-                rust_crypto::Key::new(algorithm, key).map(Inner::RustCrypto)
-            }
+            AeadBackend::RustCrypto => rust_crypto::Key::new(algorithm, key).map(Inner::RustCrypto),
             #[cfg(feature = "ring")]
             AeadBackend::Ring => ring::Key::new(algorithm, key).map(Inner::Ring),
             #[cfg(feature = "aws-lc-rs")]

@@ -21,10 +21,8 @@ impl Key {
         data: &mut [u8],
     ) -> Result<[u8; TAG_LEN], Failed> {
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let tag = self
-            .0
-            .seal_in_place_separate_tag(nonce, Aad::from(aad), data)
-            .map_err(|_| Failed)?;
+        let tag =
+            self.0.seal_in_place_separate_tag(nonce, Aad::from(aad), data).map_err(|_| Failed)?;
         tag.as_ref().try_into().map_err(|_| Failed)
     }
 
