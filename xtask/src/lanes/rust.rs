@@ -1,0 +1,117 @@
+//! The lanes that are one or a few calls of cargo.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use super::manifest;
+use crate::shell::{self, Outcome, Shell};
+
+/// The most crates that the core without features may bring, itself not counted.
+const CORE_TREE_LIMIT: usize = 24;
+
+pub(super) fn fmt() -> Outcome {
+    shell::cargo().args(["fmt", "--all", "--check"]).run()
+}
+
+pub(super) fn tests() -> Outcome {
+    shell::cargo().args(["test", "--workspace", "--all-features", "--no-fail-fast"]).run()
+}
+
+pub(super) fn long() -> Outcome {
+    shell::cargo()
+        .args(["test", "--workspace", "--all-features"])
+        .env("VAULTKIT_LONG_TESTS", "1")
+        .run()
+}
+
+pub(super) fn clippy() -> Outcome {
+    shell::cargo()
+        .args(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
+        .run()
+}
+
+pub(super) fn docs() -> Outcome {
+    shell::cargo()
+        .args(["doc", "--workspace", "--no-deps", "--all-features"])
+        .env("RUSTDOCFLAGS", "-D warnings")
+        .run()
+}
+
+pub(super) fn msrv() -> Outcome {
+    let version = manifest::rust_version(&fs::read_to_string(shell::root().join("Cargo.toml"))?)
+        .ok_or("Cargo.toml states no rust-version")?;
+    let run = |command: &[&str]| Shell::new("rustup").args(["run", &version]).args(command);
+    if !run(&["cargo", "--version"]).succeeds() {
+        return Err(format!("needs Rust {version}: rustup toolchain install {version}").into());
+    }
+    run(&["cargo", "check", "--workspace", "--all-features", "--all-targets"])
+        .env("CARGO_TARGET_DIR", shell::target().join("msrv"))
+        .run()
+}
+
+/// Checks every published crate without features and with each feature alone.
+pub(super) fn features() -> Outcome {
+    for (name, text) in manifest::members()? {
+        let check = || shell::cargo().args(["check", "--no-default-features", "-p", &name]);
+        check().run()?;
+        for feature in manifest::features(&text) {
+            if feature != "default" {
+                check().args(["--features", &feature]).run()?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Counts what the core brings when nothing is asked of it.
+pub(super) fn tree() -> Outcome {
+    let printed = shell::cargo()
+        .args(["tree", "-p", "vault-crypto-core", "--no-default-features"])
+        .args(["-e", "normal,build", "--prefix", "none", "--format", "{p}"])
+        .output()?;
+    let crates = crates_of_tree(&printed);
+    println!("    vault-crypto-core without features brings {} crates", crates.len());
+    if crates.len() > CORE_TREE_LIMIT {
+        return Err(format!("more than {CORE_TREE_LIMIT}: {crates:?}").into());
+    }
+    let banned = ["tokio", "rustls", "native-tls", "openssl", "openssl-sys", "ring", "aws-lc-rs"];
+    match banned.iter().find(|name| crates.contains(**name)) {
+        Some(name) => Err(format!("the bare core brings `{name}`").into()),
+        None => Ok(()),
+    }
+}
+
+fn crates_of_tree(printed: &str) -> BTreeSet<String> {
+    printed
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "vault-crypto-core")
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Packs every published crate. Nothing is uploaded, and the contents are listed first so that a
+/// stray file shows.
+pub(super) fn package() -> Outcome {
+    for (name, _) in manifest::members()? {
+        let listed =
+            shell::cargo().args(["package", "--list", "--allow-dirty", "-p", &name]).output()?;
+        println!("    {name}: {} files", listed.lines().count());
+    }
+    shell::cargo()
+        .args(["package", "--workspace", "--exclude", "xtask", "--no-verify", "--allow-dirty"])
+        .run()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crate_named_twice_in_the_tree_counts_once_and_the_core_not_at_all() {
+        let printed = "vault-crypto-core v0.1.0 (/x)\nzeroize v1.9.1\nsyn v2.0.1\nsyn v2.0.1 (*)\n";
+        let crates = crates_of_tree(printed);
+        assert_eq!(crates.len(), 2);
+        assert!(crates.contains("syn") && crates.contains("zeroize"));
+    }
+}
