@@ -101,7 +101,7 @@ impl AeadBackend {
 ///
 /// ```
 /// use vault_crypto_core::aead::{AeadAlgorithm, AeadBackend, AeadKey};
-/// let backend = AeadBackend::fastest_for_records(AeadAlgorithm::Aes256Gcm);
+/// let backend = AeadBackend::fastest(AeadAlgorithm::Aes256Gcm);
 /// let key = AeadKey::new(AeadAlgorithm::Aes256Gcm, backend, &[7; 32])?;
 /// let mut data = *b"4111 1111";
 /// let tag = key.seal_in_place(&[0; 12], b"row 42", &mut data)?;

@@ -25,7 +25,7 @@ pub const COMMITMENT_LEN: usize = 32;
 /// ```
 /// use vault_crypto_core::aead::{AeadAlgorithm, AeadBackend};
 /// use vault_crypto_core::xaes::XaesKey;
-/// let backend = AeadBackend::fastest_for_records(AeadAlgorithm::Aes256Gcm);
+/// let backend = AeadBackend::fastest(AeadAlgorithm::Aes256Gcm);
 /// let key = XaesKey::new(&[7; 32], backend);
 /// let nonce = [9; 24]; // drawn at random for each message
 /// let mut data = *b"4111 1111";
