@@ -1,0 +1,83 @@
+//! Which store to open and with what: folder, master secret, time and randomness.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use vault_crypto_core::{Clock, RandomSource, SystemClock, SystemRandom};
+
+use crate::{MasterSource, PassphraseCost};
+
+/// Settings of a [`LocalKms`](crate::LocalKms).
+///
+/// By default the master secret is a file in the folder, and a store that is made gets a key named
+/// `default`.
+pub struct LocalKmsConfig {
+    pub(crate) dir: PathBuf,
+    pub(crate) master: MasterSource,
+    pub(crate) initial_key: Option<String>,
+    pub(crate) cost: PassphraseCost,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn RandomSource>,
+}
+
+impl LocalKmsConfig {
+    /// The store in the folder `dir`, which is the store's alone.
+    #[must_use]
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            master: MasterSource::File,
+            initial_key: Some("default".to_owned()),
+            cost: PassphraseCost::default(),
+            clock: Arc::new(SystemClock::new()),
+            random: Arc::new(SystemRandom::new()),
+        }
+    }
+
+    /// Takes the master secret from `master`.
+    #[must_use]
+    pub fn with_master(mut self, master: MasterSource) -> Self {
+        self.master = master;
+        self
+    }
+
+    /// Names the key that a new store begins with; `None` for an empty store.
+    #[must_use]
+    pub fn with_initial_key(mut self, name: Option<String>) -> Self {
+        self.initial_key = name;
+        self
+    }
+
+    /// What a guess at the passphrase of a new store or backup costs.
+    #[must_use]
+    pub fn with_passphrase_cost(mut self, cost: PassphraseCost) -> Self {
+        self.cost = cost;
+        self
+    }
+
+    /// Tells the time.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Draws keys and nonces. It must be as good as the system's generator.
+    #[must_use]
+    pub fn with_random(mut self, random: Arc<dyn RandomSource>) -> Self {
+        self.random = random;
+        self
+    }
+}
+
+impl fmt::Debug for LocalKmsConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalKmsConfig")
+            .field("dir", &self.dir)
+            .field("master", &self.master)
+            .field("initial_key", &self.initial_key)
+            .field("cost", &self.cost)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,232 @@
+//! The master secret: where it comes from, and the keys derived from it (docs/LOCAL-STORE.md
+//! section 4). It never comes from a program's arguments, which every user of the machine can read.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha512;
+use vault_crypto_core::{RandomSource, Result, SecureBytes, SecureString};
+use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::container::Protection;
+use crate::cost::{PassphraseCost, check_new_passphrase};
+use crate::error::{damaged, invalid, refused, store_io};
+use crate::files;
+use crate::id::StoreId;
+
+mod text;
+
+/// Length of a master secret in bytes.
+pub(crate) const SECRET_LEN: usize = 32;
+/// More than the longest encoding with its newline.
+const MAX_TEXT_LEN: u64 = 128;
+
+/// Where the master secret of a store is.
+///
+/// A secret from outside is 32 random bytes as 64 hex digits or as base64 with padding, with nothing
+/// around it but one newline at the end.
+#[non_exhaustive]
+pub enum MasterSource {
+    /// The file `master` in the store's folder, made with the store.
+    File,
+    /// An environment variable of this name.
+    Env(String),
+    /// An open descriptor of this number (Unix), read once.
+    Fd(i32),
+    /// Argon2id of a passphrase.
+    Passphrase(SecureString),
+}
+
+impl std::fmt::Debug for MasterSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File => f.write_str("File"),
+            Self::Env(name) => write!(f, "Env({name:?})"),
+            Self::Fd(number) => write!(f, "Fd({number})"),
+            Self::Passphrase(_) => f.write_str("Passphrase([REDACTED])"),
+        }
+    }
+}
+
+/// The secret at hand.
+pub(crate) enum Master {
+    Secret(SecureBytes),
+    Passphrase { text: SecureString, cost: PassphraseCost, derived: Mutex<Option<Derived>> },
+}
+
+/// The last answer of Argon2id, so that a changed key file does not cost it again.
+pub(crate) struct Derived {
+    protection: Protection,
+    root: SecureBytes,
+}
+
+impl Master {
+    /// Reads the secret of an existing store.
+    pub(crate) fn load(source: MasterSource, cost: PassphraseCost, dir: &Path) -> Result<Self> {
+        match source {
+            MasterSource::File => {
+                let found = Self::from_file(dir)?;
+                found.ok_or_else(|| {
+                    damaged(format!(
+                        "the master secret {} is missing, and without it no key opens; put it back, or restore the store from a backup",
+                        dir.join(files::MASTER_FILE).display()
+                    ))
+                })
+            }
+            other => Self::from_outside(other, cost),
+        }
+    }
+
+    /// Reads the secret, or makes its file. The caller holds the store's lock.
+    pub(crate) fn load_or_create(
+        source: MasterSource,
+        cost: PassphraseCost,
+        dir: &Path,
+        random: &dyn RandomSource,
+    ) -> Result<Self> {
+        match source {
+            MasterSource::File => match Self::from_file(dir)? {
+                Some(found) => Ok(found),
+                None => Self::create_file(dir, random),
+            },
+            MasterSource::Passphrase(text) => {
+                check_new_passphrase(&text)?;
+                Self::from_outside(MasterSource::Passphrase(text), cost)
+            }
+            other => Self::from_outside(other, cost),
+        }
+    }
+
+    fn from_file(dir: &Path) -> Result<Option<Self>> {
+        let path = dir.join(files::MASTER_FILE);
+        let Some((bytes, _)) = files::read_private(&path, MAX_TEXT_LEN)? else { return Ok(None) };
+        let secret = text::parse(&bytes).ok_or_else(|| {
+            damaged(format!(
+                "{} does not hold 64 hex digits; put the right file back, or move it away and restore the store from a backup",
+                path.display()
+            ))
+        })?;
+        Ok(Some(Self::Secret(secret)))
+    }
+
+    fn create_file(dir: &Path, random: &dyn RandomSource) -> Result<Self> {
+        let mut secret = SecureBytes::zeroed(SECRET_LEN);
+        random.fill(secret.as_mut_slice())?;
+        let encoded = text::encode(&secret);
+        files::replace(dir, files::MASTER_FILE.as_ref(), &encoded, random)
+            .map_err(|error| error.of_store(&dir.join(files::MASTER_FILE)))?;
+        Ok(Self::Secret(secret))
+    }
+
+    fn from_outside(source: MasterSource, cost: PassphraseCost) -> Result<Self> {
+        let (bytes, what) = match source {
+            MasterSource::Passphrase(text) => {
+                return Ok(Self::Passphrase { text, cost, derived: Mutex::new(None) });
+            }
+            MasterSource::Env(name) => (from_env(&name)?, format!("the variable {name}")),
+            MasterSource::Fd(number) => (from_fd(number)?, format!("descriptor {number}")),
+            MasterSource::File => return Err(invalid("the master file is read from the store")),
+        };
+        let secret = text::parse(&bytes).ok_or_else(|| {
+            refused(format!("{what} does not hold 32 bytes as 64 hex digits or as base64"))
+        })?;
+        Ok(Self::Secret(secret))
+    }
+
+    /// How a new key file is protected.
+    pub(crate) fn new_protection(&self, random: &dyn RandomSource) -> Result<Protection> {
+        match self {
+            Self::Secret(_) => Ok(Protection::Secret),
+            Self::Passphrase { cost, .. } => {
+                let mut salt = [0; crate::cost::SALT_LEN];
+                random.fill(&mut salt)?;
+                Ok(Protection::Passphrase { cost: *cost, salt })
+            }
+        }
+    }
+
+    /// The root secret for a file that is protected like this.
+    pub(crate) fn root(&self, protection: Protection) -> Result<Root> {
+        match (self, protection) {
+            (Self::Secret(secret), Protection::Secret) => Ok(Root(secret.duplicate())),
+            (Self::Passphrase { text, derived, .. }, Protection::Passphrase { cost, salt }) => {
+                let mut derived = derived.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(known) = derived.as_ref().filter(|d| d.protection == protection) {
+                    return Ok(Root(known.root.duplicate()));
+                }
+                let root = cost.derive(text, &salt)?;
+                *derived = Some(Derived { protection, root: root.duplicate() });
+                Ok(Root(root))
+            }
+            (Self::Secret(_), Protection::Passphrase { .. }) => {
+                Err(refused("the key store is protected by a passphrase; give the passphrase"))
+            }
+            (Self::Passphrase { .. }, Protection::Secret) => Err(refused(
+                "the key store is protected by a master secret, not by a passphrase; give the secret's source",
+            )),
+        }
+    }
+}
+
+/// The 32 bytes from which a store's keys are derived. Never used directly.
+pub(crate) struct Root(SecureBytes);
+
+impl Root {
+    /// The root behind a backup's passphrase.
+    pub(crate) fn of_passphrase(
+        text: &SecureString,
+        cost: PassphraseCost,
+        salt: &[u8; crate::cost::SALT_LEN],
+    ) -> Result<Self> {
+        Ok(Self(cost.derive(text, salt)?))
+    }
+
+    /// The key of key file and backup.
+    pub(crate) fn file_key(&self, store: StoreId) -> Result<SecureBytes> {
+        self.expand(b"vaultkit.v1/local-file-key\0", store)
+    }
+
+    /// The key of the generation's MAC.
+    pub(crate) fn generation_key(&self, store: StoreId) -> Result<SecureBytes> {
+        self.expand(b"vaultkit.v1/local-generation-key\0", store)
+    }
+
+    /// One block of HKDF-Expand (RFC 5869) with SHA-512, as everywhere in this project.
+    fn expand(&self, label: &[u8], store: StoreId) -> Result<SecureBytes> {
+        hmac_sha512(&self.0, &[label, &store.0, &[1]])
+    }
+}
+
+/// The first 32 bytes of HMAC-SHA-512.
+pub(crate) fn hmac_sha512(key: &SecureBytes, parts: &[&[u8]]) -> Result<SecureBytes> {
+    let mut mac = Hmac::<Sha512>::new_from_slice(key.as_slice())
+        .map_err(|error| invalid("a key of the store is empty").with_source(error))?;
+    parts.iter().for_each(|part| mac.update(part));
+    let mut whole = mac.finalize().into_bytes();
+    let mut out = SecureBytes::new(whole.to_vec());
+    whole.as_mut_slice().zeroize();
+    out.truncate(SECRET_LEN);
+    Ok(out)
+}
+
+fn from_env(name: &str) -> Result<Zeroizing<Vec<u8>>> {
+    let value = std::env::var(name).map_err(|error| {
+        refused(format!("the master secret is not in the environment variable {name}"))
+            .with_source(error)
+    })?;
+    Ok(Zeroizing::new(value.into_bytes()))
+}
+
+fn from_fd(number: i32) -> Result<Zeroizing<Vec<u8>>> {
+    let path = format!("/dev/fd/{number}");
+    let fault = |error| store_io(Path::new(&path), "read the master secret from", error);
+    let file = File::open(&path).map_err(fault)?;
+    // Sized once, so that no reallocation leaves a copy behind.
+    let capacity = usize::try_from(MAX_TEXT_LEN).unwrap_or(usize::MAX);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
+    file.take(MAX_TEXT_LEN).read_to_end(&mut bytes).map_err(fault)?;
+    Ok(bytes)
+}
