@@ -21,7 +21,7 @@ pub(crate) const ALL: &[Lane] = &[
     lane("docs", When::Ci, "the documentation builds without a warning", rust::docs),
     lane("features", When::Ci, "every feature compiles alone", rust::features),
     lane("tree", When::Ci, "the bare core stays small, without tokio and TLS", rust::tree),
-    lane("package", When::Ci, "every published crate packs", rust::package),
+    lane("package", When::Ci, "every published crate builds from its package", rust::package),
     lane("deny", When::Ci, "licences, bans, sources, known advisories (snapshot)", deny::snapshot),
     lane("fuzz", When::Ci, "every parser survives a bounded time of fuzzing", fuzz::run),
     lane("long", When::Ci, "the tests at full length", rust::long),
@@ -62,6 +62,7 @@ pub(crate) fn bench(args: &[String]) -> Outcome {
     shell::cargo()
         .args(["run", "--release", "--manifest-path", "bench/Cargo.toml", "--"])
         .args(args)
+        .env("CARGO_TARGET_DIR", shell::target().join("bench"))
         .run()
 }
 
