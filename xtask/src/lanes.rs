@@ -19,7 +19,7 @@ pub(crate) const ALL: &[Lane] = &[
     lane("stranger", When::Test, "a reader written from the format alone agrees", stranger::run),
     lane("clippy", When::Ci, "no lint fires, the promised Rust version included", rust::clippy),
     lane("docs", When::Ci, "the documentation builds without a warning", rust::docs),
-    lane("features", When::Ci, "every feature compiles alone", rust::features),
+    lane("features", When::Ci, "every feature compiles alone, without a warning", rust::features),
     lane("tree", When::Ci, "the bare core stays small, without tokio and TLS", rust::tree),
     lane("package", When::Ci, "every published crate builds from its package", rust::package),
     lane("deny", When::Ci, "licences, bans, sources, known advisories (snapshot)", deny::snapshot),

@@ -49,15 +49,17 @@ pub(super) fn msrv() -> Outcome {
         .run()
 }
 
-/// Checks every published crate without features and with each feature alone.
+/// Lints every published crate without features and with each feature alone: it compiles, and
+/// nothing in it is there for another feature only.
 pub(super) fn features() -> Outcome {
     for (name, text) in manifest::members()? {
-        let check = || shell::cargo().args(["check", "--no-default-features", "-p", &name]);
-        check().run()?;
-        for feature in manifest::features(&text) {
-            if feature != "default" {
-                check().args(["--features", &feature]).run()?;
-            }
+        let features = manifest::features(&text);
+        let alone = features.iter().filter(|feature| *feature != "default").map(String::as_str);
+        for feature in std::iter::once("").chain(alone) {
+            shell::cargo()
+                .args(["clippy", "--quiet", "--no-default-features", "-p", &name])
+                .args(["--features", feature, "--", "-D", "warnings"])
+                .run()?;
         }
     }
     Ok(())
