@@ -40,8 +40,7 @@ fn install() -> Outcome {
     })
 }
 
-/// Our own folder comes after nothing but the script's: what the machine has is used first only
-/// where ours was never filled.
+/// Python with our folder of packages, which is empty unless the machine lacked them.
 fn python() -> Shell {
     Shell::new("python3").env("PYTHONPATH", packages()).env("PYTHONDONTWRITEBYTECODE", "1")
 }
