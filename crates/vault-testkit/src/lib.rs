@@ -1,1 +1,17 @@
-//! Under construction.
+#![doc = include_str!("../README.md")]
+
+mod audit;
+mod calls;
+mod clock;
+pub mod conformance;
+mod faults;
+mod memory_kms;
+mod random;
+pub mod redaction;
+
+pub use audit::MemoryAudit;
+pub use calls::CallCounts;
+pub use clock::VirtualClock;
+pub use faults::{Fault, Faults, FaultyKms};
+pub use memory_kms::MemoryKms;
+pub use random::{FailingRandom, SeededRandom};

@@ -1,0 +1,331 @@
+//! The contract of [`KmsAdmin`](vault_crypto_core::KmsAdmin).
+
+use std::collections::BTreeMap;
+
+use vault_crypto_core::ErrorKind::{Conflict, InvalidInput, KeyUnusable, Unsupported};
+use vault_crypto_core::{
+    DataKey, KeyId, KeyState, KeyVersion, Result, RotateOptions, Scope, SecureBytes, WrapContext,
+};
+
+use super::{
+    AdminFixture, Case, Failure, PROVED, Report, Verdict, cases, ensure, fails_with, not_applicable,
+};
+
+/// Every case of this suite.
+pub const CASES: &[Case<AdminFixture>] = cases! { AdminFixture;
+    "KmsAdmin::create_key" {
+        "The key is enabled and usable at once." => new_keys_work,
+        "A name that exists is `Conflict`, and the existing key is unchanged." => names_are_unique,
+        "Description and tags come back from `describe_key`." => description_and_tags_come_back,
+    }
+    "KmsAdmin::rotate_key" {
+        "With `RotateOptions::stage` the new version is readable and is not written with until `promote_key`." => staged_versions_wait,
+        "Otherwise the next wrap uses the new version." => rotation_takes_effect,
+        "What older versions wrapped still unwraps." => older_versions_unwrap,
+        "A disabled key is `KeyUnusable`; a second rotation while one is staged is `Conflict`." => rotation_is_refused,
+    }
+    "KmsAdmin::promote_key" {
+        "Without a staged version it is `Conflict`." => nothing_to_promote,
+    }
+    "KmsAdmin::enable_key" {
+        "Enabling an enabled key changes nothing." => enabling_twice,
+        "A key pending deletion is `KeyUnusable`: cancel the deletion first." => pending_keys_stay_pending,
+    }
+    "KmsAdmin::disable_key" {
+        "Afterwards wrapping and unwrapping are `KeyUnusable`, and `describe_key` says `Disabled`." => disabled_keys_rest,
+    }
+    "KmsAdmin::schedule_key_deletion" {
+        "The key is unusable at once, and `describe_key` says `PendingDeletion` and when it ends." => pending_keys_rest,
+        "A window shorter than `Capabilities::deletion_window_days` is `InvalidInput`." => windows_are_checked,
+    }
+    "KmsAdmin::cancel_key_deletion" {
+        "The key is `Disabled` afterwards, so that somebody decides to use it again." => cancelled_keys_are_disabled,
+        "Without a pending deletion it is `Conflict`." => nothing_to_cancel,
+    }
+    "KmsAdmin::list_keys" {
+        "Walking all pages names every key once." => pages_name_every_key_once,
+    }
+    "KmsAdmin::tag_key" {
+        "`describe_key` answers exactly these labels." => labels_are_replaced,
+    }
+};
+
+/// Runs every case, one after another, then schedules the deletion of the keys it made where the
+/// service can.
+pub async fn run_all(fixture: &AdminFixture) -> Report {
+    let report = Report::of(CASES, fixture).await;
+    fixture.clean_up().await;
+    report
+}
+
+fn context() -> WrapContext {
+    WrapContext::data_key(Scope::empty())
+}
+
+async fn generate(fixture: &AdminFixture, key: &KeyId) -> Result<DataKey> {
+    fixture.admin.generate_data_key(key, &context()).await
+}
+
+async fn state(fixture: &AdminFixture, key: &KeyId) -> Result<KeyState> {
+    Ok(fixture.admin.describe_key(key).await?.state)
+}
+
+/// Opens what `data_key` wraps and compares.
+async fn opens(fixture: &AdminFixture, data_key: &DataKey) -> Result<(), Failure> {
+    let opened = fixture.admin.decrypt_data_key(data_key.wrapped(), &context()).await?;
+    ensure(opened == *data_key.plaintext(), "unwraps to other bytes")
+}
+
+/// Wrapping and unwrapping are both refused because of the key's state.
+async fn rests(fixture: &AdminFixture, key: &KeyId, old: &DataKey) -> Result<(), Failure> {
+    let (admin, bytes) = (&fixture.admin, SecureBytes::new(vec![7; 32]));
+    fails_with(generate(fixture, key).await, &[KeyUnusable])?;
+    fails_with(admin.wrap_data_key(key, &bytes, &context()).await, &[KeyUnusable])?;
+    fails_with(admin.decrypt_data_key(old.wrapped(), &context()).await, &[KeyUnusable])?;
+    fails_with(admin.encrypt(key, b"payload", &Scope::empty()).await, &[KeyUnusable])
+}
+
+async fn new_keys_work(fixture: &AdminFixture) -> Verdict {
+    let info = fixture.create(fixture.fresh_config()).await?;
+    ensure(info.state == KeyState::Enabled, "a new key is not enabled")?;
+    opens(fixture, &generate(fixture, &info.key_id).await?).await?;
+    PROVED
+}
+
+async fn names_are_unique(fixture: &AdminFixture) -> Verdict {
+    let config = fixture.fresh_config().with_description("the first");
+    let before = fixture.create(config.clone()).await?;
+    let data_key = generate(fixture, &before.key_id).await?;
+    let again = config.with_description("the second");
+    fails_with(fixture.admin.create_key(again).await, &[Conflict])?;
+    let after = fixture.admin.describe_key(&before.key_id).await?;
+    ensure(after.description == "the first", "the existing key has another description")?;
+    ensure(after.primary_version == before.primary_version, "the existing key was rotated")?;
+    opens(fixture, &data_key).await?;
+    PROVED
+}
+
+async fn description_and_tags_come_back(fixture: &AdminFixture) -> Verdict {
+    let mut config = fixture.fresh_config().with_description("cards, PCI scope");
+    if fixture.admin.capabilities().tags {
+        config = config.with_tag("team", "payments").with_tag("env", "test");
+    }
+    let tags = config.tags.clone();
+    let key = fixture.create(config).await?.key_id;
+    let info = fixture.admin.describe_key(&key).await?;
+    ensure(info.description == "cards, PCI scope", "another description comes back")?;
+    ensure(info.tags == tags, "other tags come back")?;
+    PROVED
+}
+
+async fn staged_versions_wait(fixture: &AdminFixture) -> Verdict {
+    let (admin, key) = (&fixture.admin, fixture.fresh_key().await?);
+    if !admin.capabilities().staged_rotation {
+        let staged = admin.rotate_key(&key, RotateOptions::staged()).await;
+        fails_with(staged, &[Unsupported])?;
+        return not_applicable("staged_rotation is not declared, and refused");
+    }
+    let before = generate(fixture, &key).await?;
+    let staged = admin.rotate_key(&key, RotateOptions::staged()).await?;
+    ensure(staged.staged, "the answer does not say that the version waits")?;
+    let meanwhile = generate(fixture, &key).await?;
+    let same = meanwhile.wrapped().version == before.wrapped().version;
+    ensure(same, "a staged version is written with")?;
+    let info = admin.describe_key(&key).await?;
+    let listed = info.versions.iter().find(|listed| listed.version == staged.new_version);
+    let waits = listed.is_none_or(|listed| listed.state == KeyState::Staged);
+    ensure(waits, "the new version is not described as staged")?;
+    let promoted = admin.promote_key(&key).await?;
+    ensure(promoted.new_version == staged.new_version, "another version was promoted")?;
+    let after = generate(fixture, &key).await?;
+    names(fixture, &after, &staged.new_version)?;
+    for data_key in [&before, &meanwhile, &after] {
+        opens(fixture, data_key).await?;
+    }
+    PROVED
+}
+
+/// The version is named where versions are reported at all.
+fn names(fixture: &AdminFixture, key: &DataKey, version: &KeyVersion) -> Result<(), Failure> {
+    let reported = fixture.admin.capabilities().reports_version;
+    ensure(!reported || key.wrapped().version == *version, "written with another version")
+}
+
+async fn rotation_takes_effect(fixture: &AdminFixture) -> Verdict {
+    let key = fixture.fresh_key().await?;
+    let before = generate(fixture, &key).await?;
+    let rotated = fixture.admin.rotate_key(&key, RotateOptions::now()).await?;
+    ensure(!rotated.staged, "a rotation that was to take effect waits")?;
+    let can = fixture.admin.capabilities();
+    ensure(!can.native_rotation || rotated.new_key_id == rotated.old_key_id, "the key id changed")?;
+    let after = generate(fixture, &rotated.new_key_id).await?;
+    names(fixture, &after, &rotated.new_version)?;
+    let [old, new] = [&before, &after].map(|key| (&key.wrapped().key_id, &key.wrapped().version));
+    ensure(!can.reports_version || old != new, "the old version is still written with")?;
+    PROVED
+}
+
+async fn older_versions_unwrap(fixture: &AdminFixture) -> Verdict {
+    let mut key = fixture.fresh_key().await?;
+    let mut data_keys = Vec::new();
+    for _ in 0..3 {
+        data_keys.push(generate(fixture, &key).await?);
+        key = fixture.admin.rotate_key(&key, RotateOptions::now()).await?.new_key_id;
+    }
+    for data_key in &data_keys {
+        opens(fixture, data_key).await?;
+    }
+    PROVED
+}
+
+async fn rotation_is_refused(fixture: &AdminFixture) -> Verdict {
+    let (admin, key) = (&fixture.admin, fixture.fresh_key().await?);
+    admin.disable_key(&key).await?;
+    fails_with(admin.rotate_key(&key, RotateOptions::now()).await, &[KeyUnusable])?;
+    admin.enable_key(&key).await?;
+    if admin.capabilities().staged_rotation {
+        admin.rotate_key(&key, RotateOptions::staged()).await?;
+        for options in [RotateOptions::staged(), RotateOptions::now()] {
+            fails_with(admin.rotate_key(&key, options).await, &[Conflict])?;
+        }
+    }
+    PROVED
+}
+
+async fn nothing_to_promote(fixture: &AdminFixture) -> Verdict {
+    let key = fixture.fresh_key().await?;
+    let promoted = fixture.admin.promote_key(&key).await;
+    if !fixture.admin.capabilities().staged_rotation {
+        fails_with(promoted, &[Unsupported])?;
+        return not_applicable("staged_rotation is not declared, and refused");
+    }
+    fails_with(promoted, &[Conflict])?;
+    PROVED
+}
+
+async fn enabling_twice(fixture: &AdminFixture) -> Verdict {
+    let key = fixture.fresh_key().await?;
+    let (before, data_key) =
+        (fixture.admin.describe_key(&key).await?, generate(fixture, &key).await?);
+    fixture.admin.enable_key(&key).await?;
+    ensure(fixture.admin.describe_key(&key).await? == before, "the key is described otherwise")?;
+    opens(fixture, &data_key).await?;
+    PROVED
+}
+
+async fn pending_keys_stay_pending(fixture: &AdminFixture) -> Verdict {
+    let Some(days) = fixture.admin.capabilities().deletion_window_days else {
+        return not_applicable("deletion_window_days is not declared");
+    };
+    let key = fixture.fresh_key().await?;
+    fixture.admin.schedule_key_deletion(&key, days).await?;
+    fails_with(fixture.admin.enable_key(&key).await, &[KeyUnusable])?;
+    ensure(state(fixture, &key).await? == KeyState::PendingDeletion, "deletion is not pending")?;
+    PROVED
+}
+
+async fn disabled_keys_rest(fixture: &AdminFixture) -> Verdict {
+    let key = fixture.fresh_key().await?;
+    let data_key = generate(fixture, &key).await?;
+    fixture.admin.disable_key(&key).await?;
+    ensure(state(fixture, &key).await? == KeyState::Disabled, "not described as disabled")?;
+    rests(fixture, &key, &data_key).await?;
+    fixture.admin.enable_key(&key).await?;
+    opens(fixture, &data_key).await?;
+    PROVED
+}
+
+async fn pending_keys_rest(fixture: &AdminFixture) -> Verdict {
+    let Some(days) = fixture.admin.capabilities().deletion_window_days else {
+        return not_applicable("deletion_window_days is not declared");
+    };
+    let key = fixture.fresh_key().await?;
+    let data_key = generate(fixture, &key).await?;
+    let answer = fixture.admin.schedule_key_deletion(&key, days).await?;
+    let info = fixture.admin.describe_key(&key).await?;
+    for told in [&answer, &info] {
+        ensure(told.state == KeyState::PendingDeletion, "not described as pending deletion")?;
+        ensure(told.deletion_at.is_some(), "not told when the window ends")?;
+    }
+    rests(fixture, &key, &data_key).await?;
+    PROVED
+}
+
+async fn windows_are_checked(fixture: &AdminFixture) -> Verdict {
+    let key = fixture.fresh_key().await?;
+    let Some(days) = fixture.admin.capabilities().deletion_window_days else {
+        let refused = fixture.admin.schedule_key_deletion(&key, 30).await;
+        fails_with(refused, &[Unsupported])?;
+        return not_applicable("deletion_window_days is not declared, and deletion refused");
+    };
+    if let Some(short) = days.checked_sub(1) {
+        let refused = fixture.admin.schedule_key_deletion(&key, short).await;
+        fails_with(refused, &[InvalidInput])?;
+    }
+    ensure(state(fixture, &key).await? == KeyState::Enabled, "a refused deletion did something")?;
+    PROVED
+}
+
+async fn cancelled_keys_are_disabled(fixture: &AdminFixture) -> Verdict {
+    let Some(days) = fixture.admin.capabilities().deletion_window_days else {
+        return not_applicable("deletion_window_days is not declared");
+    };
+    let key = fixture.fresh_key().await?;
+    let data_key = generate(fixture, &key).await?;
+    fixture.admin.schedule_key_deletion(&key, days).await?;
+    fixture.admin.cancel_key_deletion(&key).await?;
+    let info = fixture.admin.describe_key(&key).await?;
+    ensure(info.state == KeyState::Disabled, "not described as disabled")?;
+    ensure(info.deletion_at.is_none(), "a time of deletion without a pending one")?;
+    rests(fixture, &key, &data_key).await?;
+    fixture.admin.enable_key(&key).await?;
+    opens(fixture, &data_key).await?;
+    PROVED
+}
+
+async fn nothing_to_cancel(fixture: &AdminFixture) -> Verdict {
+    let key = fixture.fresh_key().await?;
+    let cancelled = fixture.admin.cancel_key_deletion(&key).await;
+    if fixture.admin.capabilities().deletion_window_days.is_none() {
+        fails_with(cancelled, &[Conflict, Unsupported])?;
+        return not_applicable("deletion_window_days is not declared");
+    }
+    fails_with(cancelled, &[Conflict])?;
+    ensure(state(fixture, &key).await? == KeyState::Enabled, "a refused call did something")?;
+    PROVED
+}
+
+async fn pages_name_every_key_once(fixture: &AdminFixture) -> Verdict {
+    let mut made = Vec::new();
+    for _ in 0..5 {
+        made.push(fixture.fresh_key().await?);
+    }
+    let (mut listed, mut after): (Vec<KeyId>, Option<KeyId>) = (Vec::new(), None);
+    loop {
+        let page = fixture.admin.list_keys(after.as_ref(), 2).await?;
+        ensure(page.len() <= 2, "a page longer than its limit")?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.key_id.clone());
+        listed.extend(page.into_iter().map(|info| info.key_id));
+        ensure(listed.is_sorted(), "ids do not ascend")?;
+    }
+    let repeated = listed.windows(2).any(|pair| matches!(pair, [a, b] if a == b));
+    ensure(!repeated, "a key is named twice")?;
+    ensure(made.iter().all(|key| listed.contains(key)), "a key is missing")?;
+    PROVED
+}
+
+async fn labels_are_replaced(fixture: &AdminFixture) -> Verdict {
+    let key = fixture.fresh_key().await?;
+    let first = BTreeMap::from([("a".to_owned(), "1".to_owned()), ("b".into(), "2".into())]);
+    if !fixture.admin.capabilities().tags {
+        fails_with(fixture.admin.tag_key(&key, first).await, &[Unsupported])?;
+        return not_applicable("tags is not declared, and refused");
+    }
+    for labels in [first, BTreeMap::from([("b".to_owned(), "3".to_owned())]), BTreeMap::new()] {
+        fixture.admin.tag_key(&key, labels.clone()).await?;
+        let info = fixture.admin.describe_key(&key).await?;
+        ensure(info.tags == labels, "other labels come back")?;
+    }
+    PROVED
+}
