@@ -72,7 +72,7 @@ impl LocalKms {
             generation: loaded.generation,
         };
         let root = Root::of_passphrase(passphrase, self.cost, &salt)?;
-        let key = root.file_key(loaded.store_id)?;
+        let key = root.file_key(loaded.store_id);
         let bytes = container::encode(&header, &key, &loaded.keys, self.disk.random.as_ref())?;
         let (dir, name) = match (to.parent(), to.file_name()) {
             (Some(dir), Some(name)) if dir.as_os_str().is_empty() => (Path::new("."), name),
@@ -137,7 +137,7 @@ fn read_backup(from: &Path, passphrase: &SecureString) -> Result<Backup> {
         return Err(not_a_backup(from, Fault::Damaged("it is under no passphrase")));
     };
     let root = Root::of_passphrase(passphrase, cost, &salt)?;
-    let keys = parsed.open(&root.file_key(store_id)?).map_err(|fault| match fault {
+    let keys = parsed.open(&root.file_key(store_id)).map_err(|fault| match fault {
         OpenFault::WrongSecret => refused("the passphrase is not the one of this backup"),
         OpenFault::BadBody => not_a_backup(from, Fault::Damaged("its content breaks the rules")),
     })?;

@@ -5,10 +5,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use vault_crypto_core::kdf::Argon2Params;
 use vault_crypto_core::{Clock, CryptoError, ErrorKind, KeyId, Operation, Result};
 
 use crate::config::LocalKmsConfig;
-use crate::cost::PassphraseCost;
 use crate::disk::{Disk, Loaded};
 use crate::error::{damaged, limit};
 use crate::files::{self, StoreLock};
@@ -24,7 +24,7 @@ use crate::record::{self, Keys};
 pub struct LocalKms {
     pub(crate) disk: Disk,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) cost: PassphraseCost,
+    pub(crate) cost: Argon2Params,
     pub(crate) store_id: StoreId,
     state: RwLock<Arc<Loaded>>,
 }
@@ -97,7 +97,7 @@ impl LocalKms {
     pub(crate) fn new(
         disk: Disk,
         clock: Arc<dyn Clock>,
-        cost: PassphraseCost,
+        cost: Argon2Params,
         loaded: Loaded,
     ) -> Self {
         let store_id = loaded.store_id;

@@ -4,9 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use vault_crypto_core::kdf::Argon2Params;
 use vault_crypto_core::{Clock, RandomSource, SystemClock, SystemRandom};
 
-use crate::{MasterSource, PassphraseCost};
+use crate::MasterSource;
 
 /// Settings of a [`LocalKms`](crate::LocalKms).
 ///
@@ -16,7 +17,7 @@ pub struct LocalKmsConfig {
     pub(crate) dir: PathBuf,
     pub(crate) master: MasterSource,
     pub(crate) initial_key: Option<String>,
-    pub(crate) cost: PassphraseCost,
+    pub(crate) cost: Argon2Params,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn RandomSource>,
 }
@@ -29,7 +30,7 @@ impl LocalKmsConfig {
             dir: dir.into(),
             master: MasterSource::File,
             initial_key: Some("default".to_owned()),
-            cost: PassphraseCost::default(),
+            cost: Argon2Params::default(),
             clock: Arc::new(SystemClock::new()),
             random: Arc::new(SystemRandom::new()),
         }
@@ -49,9 +50,10 @@ impl LocalKmsConfig {
         self
     }
 
-    /// What a guess at the passphrase of a new store or backup costs.
+    /// What a guess at the passphrase of a new store or backup costs: Argon2id with at least 19 MiB and
+    /// 2 passes, at most 1 GiB, 16 passes and 16 lanes. The default is 64 MiB, 3 passes, 4 lanes.
     #[must_use]
-    pub fn with_passphrase_cost(mut self, cost: PassphraseCost) -> Self {
+    pub fn with_passphrase_cost(mut self, cost: Argon2Params) -> Self {
         self.cost = cost;
         self
     }

@@ -2,10 +2,11 @@
 //! body, a checksum that tells an accident from a wrong secret. The body is `record`'s.
 
 use sha2::{Digest as _, Sha256};
+use vault_crypto_core::kdf::Argon2Params;
 use vault_crypto_core::{RandomSource, Result, SecureBytes};
 
 use crate::codec::{Reader, Writer};
-use crate::cost::{PassphraseCost, SALT_LEN};
+use crate::cost::{self, SALT_LEN};
 use crate::id::StoreId;
 use crate::record::{self, Keys};
 use crate::{error, sealed};
@@ -15,6 +16,8 @@ pub(crate) const MAX_LEN: u64 = 16 << 20;
 const VERSION: u8 = 1;
 const HEADER_LEN: usize = 56;
 const CHECKSUM_LEN: usize = 32;
+const NO_COST: Argon2Params = Argon2Params::new(0, 0, 0);
+const NO_SALT: [u8; SALT_LEN] = [0; SALT_LEN];
 const AAD_LABEL: &[u8] = b"vaultkit.v1/local-file\0";
 
 /// Which of the two files it is.
@@ -39,7 +42,7 @@ pub(crate) enum Protection {
     /// 32 random bytes kept elsewhere.
     Secret,
     /// A passphrase.
-    Passphrase { cost: PassphraseCost, salt: [u8; SALT_LEN] },
+    Passphrase { cost: Argon2Params, salt: [u8; SALT_LEN] },
 }
 
 /// The clear part. Authenticated only once the body has opened.
@@ -99,19 +102,15 @@ fn parse_header(form: Form, clear: &[u8]) -> Option<(Header, usize)> {
     let reserved = reader.u16()?;
     let store_id = StoreId(*reader.array()?);
     let generation = reader.u64()?;
-    let cost = (reader.u32()?, reader.u32()?, reader.u8()?);
-    let padding = reader.array::<3>()?;
+    let cost = Argon2Params::new(reader.u32()?, reader.u32()?, reader.u32()?);
     let salt = *reader.array()?;
     let body_len = usize::try_from(reader.u32()?).ok()?;
-    let protection = match (kind, cost, salt) {
-        (1, (0, 0, 0), salt) if salt == [0; SALT_LEN] => Protection::Secret,
-        (2, (memory, iterations, lanes), salt) => {
-            let cost = PassphraseCost::new(memory, iterations, lanes).ok()?;
-            Protection::Passphrase { cost, salt }
-        }
+    let protection = match (kind, salt) {
+        (1, NO_SALT) if cost == NO_COST => Protection::Secret,
+        (2, salt) if cost::check(&cost).is_ok() => Protection::Passphrase { cost, salt },
         _ => return None,
     };
-    let clean = reserved == 0 && *padding == [0; 3] && reader.is_empty();
+    let clean = reserved == 0 && reader.is_empty();
     clean.then_some((Header { form, protection, store_id, generation }, body_len))
 }
 
@@ -164,8 +163,8 @@ pub(crate) fn encode(
 
 fn encode_header(header: &Header, body_len: u32) -> Option<Vec<u8>> {
     let (kind, cost, salt) = match header.protection {
-        Protection::Secret => (1, (0, 0, 0), [0; SALT_LEN]),
-        Protection::Passphrase { cost, salt } => (2, cost.parts(), salt),
+        Protection::Secret => (1, NO_COST, NO_SALT),
+        Protection::Passphrase { cost, salt } => (2, cost, salt),
     };
     let mut out = Writer::with_capacity(HEADER_LEN);
     out.bytes(header.form.magic());
@@ -174,10 +173,9 @@ fn encode_header(header: &Header, body_len: u32) -> Option<Vec<u8>> {
     out.u16(0);
     out.bytes(&header.store_id.0);
     out.u64(header.generation);
-    out.u32(cost.0);
-    out.u32(cost.1);
-    out.u8(cost.2);
-    out.bytes(&[0; 3]);
+    out.u32(cost.memory_kib);
+    out.u32(cost.passes);
+    out.u32(cost.lanes);
     out.bytes(&salt);
     out.u32(body_len);
     out.finish().map(|clear| clear.to_vec())

@@ -4,10 +4,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use vault_crypto_core::kdf::Argon2Params;
 use vault_crypto_core::{CryptoError, ErrorKind, Operation, RandomSource, Result};
 
 use crate::container::{self, Fault, Form, Header, OpenFault, Protection};
-use crate::cost::PassphraseCost;
 use crate::error::{damaged, refused};
 use crate::files::{self, Stamp, StoreLock};
 use crate::generation;
@@ -38,7 +38,7 @@ impl Disk {
     pub(crate) fn open(
         dir: PathBuf,
         source: MasterSource,
-        cost: PassphraseCost,
+        cost: Argon2Params,
         random: Arc<dyn RandomSource>,
     ) -> Result<Self> {
         let master = Master::load(source, cost, &dir)?;
@@ -49,7 +49,7 @@ impl Disk {
     pub(crate) fn create(
         dir: PathBuf,
         source: MasterSource,
-        cost: PassphraseCost,
+        cost: Argon2Params,
         random: Arc<dyn RandomSource>,
     ) -> Result<Self> {
         let master = Master::load_or_create(source, cost, &dir, random.as_ref())?;
@@ -84,7 +84,7 @@ impl Disk {
         let Header { store_id, generation, protection, .. } = parsed.header;
         let root = self.master.root(protection)?;
         let keys = parsed
-            .open(&root.file_key(store_id)?)
+            .open(&root.file_key(store_id))
             .map_err(|fault| self.open_fault(fault, protection))?;
         let recorded =
             recorded.map(|(bytes, _)| generation::decode(&bytes, store_id, &root)).transpose()?;
@@ -105,7 +105,7 @@ impl Disk {
         let header = Header { form: Form::KeyFile, protection, store_id, generation };
         let root = self.master.root(protection)?;
         let bytes =
-            container::encode(&header, &root.file_key(store_id)?, &keys, self.random.as_ref())?;
+            container::encode(&header, &root.file_key(store_id), &keys, self.random.as_ref())?;
         let path = self.dir.join(files::KEY_FILE);
         files::replace(&self.dir, files::KEY_FILE.as_ref(), &bytes, self.random.as_ref())
             .map_err(|error| error.of_store(&path))?;
@@ -124,7 +124,7 @@ impl Disk {
         protection: Protection,
     ) -> Result<()> {
         let root: Root = self.master.root(protection)?;
-        let bytes = generation::encode(store_id, generation, &root)?;
+        let bytes = generation::encode(store_id, generation, &root);
         let name = files::GENERATION_FILE;
         files::replace(&self.dir, name.as_ref(), &bytes, self.random.as_ref())
             .map_err(|error| error.of_store(&self.dir.join(name)))

@@ -1,12 +1,12 @@
 //! The newest generation that the store has had, kept beside the master under a MAC, so that an old
 //! copy of the key file is noticed (docs/LOCAL-STORE.md section 5).
 
-use vault_crypto_core::{Result, SecureBytes, constant_time_eq};
+use vault_crypto_core::{Result, constant_time_eq};
 
 use crate::codec::Reader;
 use crate::error::damaged;
 use crate::id::StoreId;
-use crate::master::{Root, hmac_sha512};
+use crate::master::Root;
 
 const MAGIC: &[u8; 8] = b"\xf8vkg\x01\0\0\0";
 const MAC_LEN: usize = 32;
@@ -14,11 +14,11 @@ const MAC_LEN: usize = 32;
 pub(crate) const MAX_LEN: u64 = 56;
 
 /// The file's bytes.
-pub(crate) fn encode(store: StoreId, generation: u64, root: &Root) -> Result<Vec<u8>> {
+pub(crate) fn encode(store: StoreId, generation: u64, root: &Root) -> Vec<u8> {
     let mut out = [&MAGIC[..], &store.0, &generation.to_be_bytes()].concat();
-    let mac = mac(store, root, &out)?;
+    let mac = root.generation_mac(store, &out);
     out.extend_from_slice(mac.as_slice());
-    Ok(out)
+    out
 }
 
 /// The generation that the file records for this store.
@@ -29,7 +29,7 @@ pub(crate) fn decode(bytes: &[u8], store: StoreId, root: &Root) -> Result<u64> {
         )
     };
     let (content, stored) = bytes.split_last_chunk::<MAC_LEN>().ok_or_else(fault)?;
-    if !constant_time_eq(mac(store, root, content)?.as_slice(), stored) {
+    if !constant_time_eq(root.generation_mac(store, content).as_slice(), stored) {
         return Err(fault());
     }
     let mut reader = Reader::new(content);
@@ -44,8 +44,4 @@ pub(crate) fn claimed_store(bytes: &[u8]) -> Option<StoreId> {
     let mut reader = Reader::new(bytes);
     reader.array::<8>().filter(|magic| *magic == MAGIC)?;
     reader.array().copied().map(StoreId)
-}
-
-fn mac(store: StoreId, root: &Root, content: &[u8]) -> Result<SecureBytes> {
-    hmac_sha512(&root.generation_key(store)?, &[content])
 }

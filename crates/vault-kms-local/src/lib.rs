@@ -20,7 +20,6 @@ mod sealed;
 pub use backup::RestoreOptions;
 pub use client::{Created, LocalKms};
 pub use config::LocalKmsConfig;
-pub use cost::PassphraseCost;
 pub use master::MasterSource;
 
 /// Entry points of the fuzz targets; no part of the interface.

@@ -6,13 +6,13 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha512;
+use vault_crypto_core::kdf::Argon2Params;
+use vault_crypto_core::mac::hmac_sha512;
 use vault_crypto_core::{RandomSource, Result, SecureBytes, SecureString};
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::container::Protection;
-use crate::cost::{PassphraseCost, check_new_passphrase};
+use crate::cost::{self, SALT_LEN, check_new_passphrase};
 use crate::error::{damaged, invalid, refused, store_io};
 use crate::files;
 use crate::id::StoreId;
@@ -54,7 +54,7 @@ impl std::fmt::Debug for MasterSource {
 /// The secret at hand.
 pub(crate) enum Master {
     Secret(SecureBytes),
-    Passphrase { text: SecureString, cost: PassphraseCost, derived: Mutex<Option<Derived>> },
+    Passphrase { text: SecureString, cost: Argon2Params, derived: Mutex<Option<Derived>> },
 }
 
 /// The last answer of Argon2id, so that a changed key file does not cost it again.
@@ -65,7 +65,7 @@ pub(crate) struct Derived {
 
 impl Master {
     /// Reads the secret of an existing store.
-    pub(crate) fn load(source: MasterSource, cost: PassphraseCost, dir: &Path) -> Result<Self> {
+    pub(crate) fn load(source: MasterSource, cost: Argon2Params, dir: &Path) -> Result<Self> {
         match source {
             MasterSource::File => {
                 let found = Self::from_file(dir)?;
@@ -83,7 +83,7 @@ impl Master {
     /// Reads the secret, or makes its file. The caller holds the store's lock.
     pub(crate) fn load_or_create(
         source: MasterSource,
-        cost: PassphraseCost,
+        cost: Argon2Params,
         dir: &Path,
         random: &dyn RandomSource,
     ) -> Result<Self> {
@@ -94,6 +94,7 @@ impl Master {
             },
             MasterSource::Passphrase(text) => {
                 check_new_passphrase(&text)?;
+                cost::check(&cost)?;
                 Self::from_outside(MasterSource::Passphrase(text), cost)
             }
             other => Self::from_outside(other, cost),
@@ -121,7 +122,7 @@ impl Master {
         Ok(Self::Secret(secret))
     }
 
-    fn from_outside(source: MasterSource, cost: PassphraseCost) -> Result<Self> {
+    fn from_outside(source: MasterSource, cost: Argon2Params) -> Result<Self> {
         let (bytes, what) = match source {
             MasterSource::Passphrase(text) => {
                 return Ok(Self::Passphrase { text, cost, derived: Mutex::new(None) });
@@ -141,7 +142,7 @@ impl Master {
         match self {
             Self::Secret(_) => Ok(Protection::Secret),
             Self::Passphrase { cost, .. } => {
-                let mut salt = [0; crate::cost::SALT_LEN];
+                let mut salt = [0; SALT_LEN];
                 random.fill(&mut salt)?;
                 Ok(Protection::Passphrase { cost: *cost, salt })
             }
@@ -157,7 +158,7 @@ impl Master {
                 if let Some(known) = derived.as_ref().filter(|d| d.protection == protection) {
                     return Ok(Root(known.root.duplicate()));
                 }
-                let root = cost.derive(text, &salt)?;
+                let root = cost::derive(cost, text, &salt)?;
                 *derived = Some(Derived { protection, root: root.duplicate() });
                 Ok(Root(root))
             }
@@ -178,38 +179,34 @@ impl Root {
     /// The root behind a backup's passphrase.
     pub(crate) fn of_passphrase(
         text: &SecureString,
-        cost: PassphraseCost,
-        salt: &[u8; crate::cost::SALT_LEN],
+        cost: Argon2Params,
+        salt: &[u8; SALT_LEN],
     ) -> Result<Self> {
-        Ok(Self(cost.derive(text, salt)?))
+        Ok(Self(cost::derive(cost, text, salt)?))
     }
 
     /// The key of key file and backup.
-    pub(crate) fn file_key(&self, store: StoreId) -> Result<SecureBytes> {
+    pub(crate) fn file_key(&self, store: StoreId) -> SecureBytes {
         self.expand(b"vaultkit.v1/local-file-key\0", store)
     }
 
-    /// The key of the generation's MAC.
-    pub(crate) fn generation_key(&self, store: StoreId) -> Result<SecureBytes> {
-        self.expand(b"vaultkit.v1/local-generation-key\0", store)
+    /// MAC over the generation's record.
+    pub(crate) fn generation_mac(&self, store: StoreId, content: &[u8]) -> SecureBytes {
+        let key = self.expand(b"vaultkit.v1/local-generation-key\0", store);
+        first_half(hmac_sha512(key.as_slice(), content))
     }
 
     /// One block of HKDF-Expand (RFC 5869) with SHA-512, as everywhere in this project.
-    fn expand(&self, label: &[u8], store: StoreId) -> Result<SecureBytes> {
-        hmac_sha512(&self.0, &[label, &store.0, &[1]])
+    fn expand(&self, label: &[u8], store: StoreId) -> SecureBytes {
+        let info = [label, &store.0, &[1]].concat();
+        first_half(hmac_sha512(self.0.as_slice(), &info))
     }
 }
 
-/// The first 32 bytes of HMAC-SHA-512.
-pub(crate) fn hmac_sha512(key: &SecureBytes, parts: &[&[u8]]) -> Result<SecureBytes> {
-    let mut mac = Hmac::<Sha512>::new_from_slice(key.as_slice())
-        .map_err(|error| invalid("a key of the store is empty").with_source(error))?;
-    parts.iter().for_each(|part| mac.update(part));
-    let mut whole = mac.finalize().into_bytes();
-    let mut out = SecureBytes::new(whole.to_vec());
-    whole.as_mut_slice().zeroize();
-    out.truncate(SECRET_LEN);
-    Ok(out)
+fn first_half(whole: [u8; 64]) -> SecureBytes {
+    let whole = Zeroizing::new(whole);
+    let (half, _) = whole.split_at(SECRET_LEN);
+    SecureBytes::new(half.to_vec())
 }
 
 fn from_env(name: &str) -> Result<Zeroizing<Vec<u8>>> {
