@@ -1,22 +1,16 @@
 //! The embedded KMS from outside: its operations, its files, and what happens to them.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, where a panic is the report")]
 
-#[path = "it/backup.rs"]
-mod backup;
-#[path = "it/corruption.rs"]
-mod corruption;
-#[path = "it/files.rs"]
-mod files;
-#[path = "it/kill.rs"]
-mod kill;
-#[path = "it/life.rs"]
-mod life;
-#[path = "it/master.rs"]
-mod master;
-#[path = "it/race.rs"]
-mod race;
-#[path = "it/secrets.rs"]
-mod secrets;
-#[path = "it/support.rs"]
-mod support;
-#[path = "it/wrapping.rs"]
-mod wrapping;
+mod it {
+    mod backup;
+    mod conformance;
+    mod corruption;
+    mod files;
+    mod kill;
+    mod life;
+    mod master;
+    mod race;
+    mod secrets;
+    mod support;
+    mod wrapping;
+}

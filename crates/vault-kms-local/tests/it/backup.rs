@@ -6,7 +6,7 @@ use pollster::block_on;
 use vault_crypto_core::{ErrorKind, KeyConfig, KmsAdmin, KmsProvider, RotateOptions};
 use vault_kms_local::{LocalKms, MasterSource, RestoreOptions};
 
-use crate::support::{DAY, Store, acme, key, kind, passphrase, sentence};
+use super::support::{DAY, Store, acme, key, kind, passphrase, sentence};
 
 const WORDS: &str = "correct horse battery";
 

@@ -5,7 +5,7 @@ use std::fs;
 use pollster::block_on;
 use vault_crypto_core::{ErrorKind, KmsAdmin, KmsProvider, RotateOptions};
 
-use crate::support::{Store, acme, key, kind, sentence};
+use super::support::{Store, acme, key, kind, sentence};
 
 #[test]
 fn every_flipped_bit_of_the_key_file_is_damage_or_a_newer_version() {

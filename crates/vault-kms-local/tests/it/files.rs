@@ -7,7 +7,7 @@ use pollster::block_on;
 use vault_crypto_core::{ErrorKind, KmsAdmin, KmsProvider, RotateOptions};
 use vault_kms_local::{Created, LocalKms};
 
-use crate::support::{Store, acme, key, kind, names, sentence};
+use super::support::{Store, acme, key, kind, names, sentence};
 
 fn chmod(path: &std::path::Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();

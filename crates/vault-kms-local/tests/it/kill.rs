@@ -8,7 +8,7 @@ use pollster::block_on;
 use vault_crypto_core::{Clock as _, KmsAdmin, KmsProvider, RotateOptions, SystemClock};
 use vault_kms_local::{LocalKms, LocalKmsConfig};
 
-use crate::support::{Store, acme, key, names};
+use super::support::{Store, acme, key, names};
 
 const CHILD_FOLDER: &str = "VAULTKIT_TEST_KILL_FOLDER";
 
@@ -51,7 +51,7 @@ fn a_killed_rotation_leaves_the_old_store_or_the_new_one() {
 /// The last version that the child announced.
 fn rotate_and_kill(store: &Store, after: Duration) -> u32 {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "kill::a_killed_rotation_leaves_the_old_store_or_the_new_one"])
+        .args(["--exact", "it::kill::a_killed_rotation_leaves_the_old_store_or_the_new_one"])
         .arg("--nocapture")
         .env(CHILD_FOLDER, store.dir())
         .stdout(Stdio::null())

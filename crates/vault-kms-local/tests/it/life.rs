@@ -9,7 +9,7 @@ use vault_crypto_core::{
     Clock as _, ErrorKind, KeyConfig, KeyState, KeyUsage, KmsAdmin, KmsProvider, RotateOptions,
 };
 
-use crate::support::{DAY, Store, acme, key, kind, secret};
+use super::support::{DAY, Store, acme, key, kind, secret};
 
 #[test]
 fn a_created_key_comes_back_after_reopening_with_everything_it_was_given() {

@@ -9,7 +9,7 @@ use vault_crypto_core::kdf::Argon2Params;
 use vault_crypto_core::{ErrorKind, KmsAdmin, KmsProvider, RotateOptions};
 use vault_kms_local::{LocalKms, LocalKmsConfig, MasterSource};
 
-use crate::support::{Store, acme, key, kind, names, passphrase, sentence};
+use super::support::{Store, acme, key, kind, names, passphrase, sentence};
 
 const HEX: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 const BASE64: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n";
@@ -99,7 +99,7 @@ fn the_secret_from_an_environment_variable_opens_the_store() {
     let config = store.config().with_master(descriptor(HEX));
     drop(LocalKms::open_or_create(config).unwrap());
     let opens_with = |secret: &str| {
-        let name = "master::the_secret_from_an_environment_variable_opens_the_store";
+        let name = "it::master::the_secret_from_an_environment_variable_opens_the_store";
         let mut child = Command::new(std::env::current_exe().unwrap());
         child.args(["--exact", name]).env("VAULTKIT_TEST_MASTER_FOLDER", store.dir());
         child.env("VAULTKIT_TEST_MASTER", secret).output().unwrap().status.success()

@@ -8,7 +8,7 @@ use pollster::block_on;
 use vault_crypto_core::{KmsAdmin, KmsProvider, RotateOptions};
 use vault_kms_local::{Created, LocalKms, LocalKmsConfig};
 
-use crate::support::{Store, acme, key};
+use super::support::{Store, acme, key};
 
 const CHILD_FOLDER: &str = "VAULTKIT_TEST_RACE_FOLDER";
 
@@ -47,7 +47,7 @@ fn first_uses_of_processes_at_once_make_one_store() {
         let store = Store::absent();
         let start = || -> Child {
             Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "race::first_uses_of_processes_at_once_make_one_store"])
+                .args(["--exact", "it::race::first_uses_of_processes_at_once_make_one_store"])
                 .arg("--nocapture")
                 .env(CHILD_FOLDER, store.dir())
                 .stdout(Stdio::null())
@@ -112,7 +112,6 @@ fn no_change_of_concurrent_writers_is_lost_and_readers_never_fail() {
 
 #[test]
 fn a_writer_that_waits_and_is_dropped_has_done_nothing() {
-    use std::future::Future as _;
     use std::task::{Context, Poll, Waker};
 
     let (store, kms) = Store::new();

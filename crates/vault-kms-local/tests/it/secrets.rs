@@ -6,7 +6,7 @@ use pollster::block_on;
 use vault_crypto_core::{KmsAdmin, KmsProvider, RandomSource, Result, RotateOptions};
 use vault_kms_local::{LocalKms, LocalKmsConfig, MasterSource};
 
-use crate::support::{Store, acme, key, names, passphrase};
+use super::support::{Store, acme, key, names, passphrase};
 
 /// Every key is made of this byte, so that it can be searched for; ids and nonces are not.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use vault_crypto_core::{
     WrappedKey,
 };
 
-use crate::support::{Store, acme, key, kind, scope, secret};
+use super::support::{Store, acme, key, kind, scope, secret};
 
 #[test]
 fn answers_name_the_canonical_id_and_version_whichever_way_the_key_is_named() {
