@@ -1,0 +1,22 @@
+//! Tests of the test kit, and of the layers of `vault-crypto-core` with its help.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic")]
+
+mod it {
+    mod clock;
+    mod conformance;
+    mod faults;
+    mod flawed;
+    mod flawed_admin;
+    mod layers_audit;
+    mod layers_breaker;
+    mod layers_metrics;
+    mod layers_rate_limit;
+    mod layers_retry;
+    mod layers_stack;
+    mod layers_telemetry;
+    mod layers_timeout;
+    mod memory_kms;
+    mod provider;
+    mod redaction;
+    mod support;
+}
