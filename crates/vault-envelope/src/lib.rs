@@ -1,1 +1,35 @@
-//! Under construction.
+#![doc = include_str!("../README.md")]
+
+mod allowed;
+mod body;
+mod budget;
+mod builder;
+mod chunks;
+mod compact;
+mod envelope;
+mod opening;
+mod padding;
+mod plan;
+mod rewrap;
+mod sealing;
+pub mod stream;
+mod unlock;
+mod whole;
+
+pub use allowed::AllowedKeys;
+pub use budget::Budget;
+pub use builder::EnvelopeBuilder;
+pub use chunks::{CHUNK_LEN, SEALED_CHUNK_LEN, body_len, plaintext_len};
+pub use compact::{COMPACT_OVERHEAD, StoredKey};
+pub use envelope::{EnvelopeEncryptedData, EnvelopeEncryption};
+pub use opening::OpeningKey;
+pub use padding::Padding;
+pub use plan::{RangePlan, plan_range};
+pub use rewrap::Rewrapped;
+pub use sealing::SealingKey;
+pub use stream::{OpenReader, SealWriter, StreamOpener, StreamSealer};
+pub use unlock::OpenedBy;
+pub use whole::WholeMessage;
+
+/// Longest plaintext of a record in suite 3: 2^30 bytes. Longer values are streams.
+pub const MAX_RECORD_LEN: usize = 1 << 30;

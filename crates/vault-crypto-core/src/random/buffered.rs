@@ -34,25 +34,20 @@ impl BufferedRandom {
     pub const fn new() -> Self {
         Self
     }
-
-    /// Fills a nonce of 24 bytes and mixes a monotonic reading into its last 8, so that two clones
-    /// of a virtual machine that share a buffer still differ.
-    ///
-    /// # Errors
-    /// Where the system's generator fails.
-    pub fn nonce(&self) -> Result<[u8; 24]> {
-        let now = SystemClock::new().monotonic();
-        let mut nonce = [0; 24];
-        fill_at(now, &mut nonce)?;
-        let reading = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX).to_be_bytes();
-        nonce.iter_mut().skip(16).zip(reading).for_each(|(byte, mix)| *byte ^= mix);
-        Ok(nonce)
-    }
 }
 
 impl RandomSource for BufferedRandom {
     fn fill(&self, out: &mut [u8]) -> Result<()> {
         fill_at(SystemClock::new().monotonic(), out)
+    }
+
+    #[inline]
+    fn nonce(&self, now: Duration) -> Result<[u8; 24]> {
+        let mut nonce = [0; 24];
+        fill_at(now, &mut nonce)?;
+        let reading = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX).to_be_bytes();
+        nonce.iter_mut().skip(16).zip(reading).for_each(|(byte, mix)| *byte ^= mix);
+        Ok(nonce)
     }
 }
 
@@ -122,7 +117,7 @@ mod tests {
     fn bytes_do_not_repeat_within_and_across_refills() {
         let mut seen = std::collections::HashSet::new();
         for _ in 0..10_000 {
-            assert!(seen.insert(BufferedRandom::new().nonce().unwrap()));
+            assert!(seen.insert(BufferedRandom::new().nonce(Duration::ZERO).unwrap()));
         }
     }
 

@@ -1,0 +1,185 @@
+//! Bodies in memory: one value sealed or opened under a data key at hand, suites 1, 2 and 3.
+//!
+//! Left to `stream`: bodies that do not fit in memory.
+
+use vault_crypto_core::aead::{AeadAlgorithm, AeadBackend, TAG_LEN};
+use vault_crypto_core::derive::DataKeySecret;
+use vault_crypto_core::header::{MESSAGE_ID_LEN, Suite};
+use vault_crypto_core::xaes::{COMMITMENT_LEN, XaesKey};
+use vault_crypto_core::{CryptoError, ErrorKind, Operation, Result};
+
+use crate::MAX_RECORD_LEN;
+use crate::chunks::{CHUNK_LEN, ChunkKey, PROLOGUE_LEN, SEALED_CHUNK_LEN, defect};
+use crate::padding::Padding;
+
+/// The key of all bodies of one suite under one data key, schedule and MAC state kept.
+pub(crate) enum BodyKey {
+    Chunked(ChunkKey),
+    Xaes(XaesKey),
+}
+
+impl BodyKey {
+    pub(crate) fn new(secret: &DataKeySecret, suite: Suite, backend: Option<AeadBackend>) -> Self {
+        let key = secret.body_key(suite);
+        match suite {
+            Suite::KcXaes256Gcm => {
+                let fastest = || AeadBackend::fastest(AeadAlgorithm::Aes256Gcm);
+                Self::Xaes(XaesKey::new(&key, backend.unwrap_or_else(fastest)))
+            }
+            _ => {
+                let algorithm = chunk_algorithm(suite);
+                let fastest = || AeadBackend::fastest(algorithm);
+                let backend = backend.unwrap_or_else(fastest);
+                Self::Chunked(ChunkKey::new(key.as_slice(), algorithm, backend))
+            }
+        }
+    }
+
+    /// The chunked form, for streams.
+    pub(crate) fn into_chunk_key(self) -> Result<ChunkKey> {
+        match self {
+            Self::Chunked(key) => Ok(key),
+            Self::Xaes(_) => Err(CryptoError::new(ErrorKind::InvalidInput, Operation::Seal)
+                .with_detail("suite 3 has no streams")),
+        }
+    }
+
+    /// Appends the body of `plaintext` to `out`: `id || commitment || ciphertext and tags`.
+    #[inline]
+    pub(crate) fn seal_append(
+        &self,
+        id: &[u8; MESSAGE_ID_LEN],
+        context: &[u8],
+        plaintext: &[u8],
+        padding: Padding,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        let content = padding.padded_len(plaintext.len())?;
+        out.extend_from_slice(id);
+        out.extend_from_slice(&[0; COMMITMENT_LEN]);
+        let start = out.len();
+        let commitment = match self {
+            Self::Xaes(key) => {
+                if content > MAX_RECORD_LEN {
+                    return Err(too_long());
+                }
+                out.extend_from_slice(plaintext);
+                padding.append(plaintext.len(), out)?;
+                let data = out.get_mut(start..).ok_or_else(defect)?;
+                let (commitment, tag) = key.seal_in_place(id, context, data)?;
+                out.extend_from_slice(&tag);
+                commitment
+            }
+            Self::Chunked(key) => seal_chunks(key, id, context, plaintext, padding, out)?,
+        };
+        let place = out.get_mut(start - COMMITMENT_LEN..start).ok_or_else(defect)?;
+        place.copy_from_slice(&commitment);
+        Ok(())
+    }
+
+    /// Opens `data` (ciphertext and tags) where it lies and gives the plaintext's place in it.
+    #[inline]
+    pub(crate) fn open_in_place<'a>(
+        &self,
+        prologue: &Prologue,
+        context: &[u8],
+        data: &'a mut [u8],
+        padded: bool,
+    ) -> Result<&'a mut [u8]> {
+        let altered = || CryptoError::authentication_failed(Operation::Open);
+        let Prologue { id, commitment } = prologue;
+        let plaintext: &'a mut [u8] = match self {
+            Self::Xaes(key) => {
+                let (data, tag) = data.split_last_chunk_mut::<TAG_LEN>().ok_or_else(altered)?;
+                key.open_in_place(id, commitment, context, data, tag)
+                    .map_err(|error| error.in_operation(Operation::Open))?;
+                data
+            }
+            Self::Chunked(key) => {
+                let cipher = key.derive_checked(id, commitment, context)?;
+                let plaintext = cipher.open_segment(0, data, true)?;
+                close_gaps(data, plaintext)?
+            }
+        };
+        if padded { Padding::strip(plaintext) } else { Ok(plaintext) }
+    }
+}
+
+/// What stands before a body's ciphertext.
+#[derive(Clone, Copy)]
+pub(crate) struct Prologue {
+    pub(crate) id: [u8; MESSAGE_ID_LEN],
+    pub(crate) commitment: [u8; COMMITMENT_LEN],
+}
+
+impl Prologue {
+    /// Takes it off the front of a body; what is left are ciphertext and tags.
+    #[inline]
+    pub(crate) fn split(body: &[u8]) -> Result<(Self, &[u8])> {
+        let altered = || CryptoError::authentication_failed(Operation::Open);
+        let (id, rest) = body.split_first_chunk().ok_or_else(altered)?;
+        let (commitment, rest) = rest.split_first_chunk().ok_or_else(altered)?;
+        Ok((Self { id: *id, commitment: *commitment }, rest))
+    }
+}
+
+/// Bytes that a body adds to its (padded) plaintext.
+pub(crate) fn overhead(suite: Suite, content: usize) -> usize {
+    let tags = if suite.is_chunked() { content / CHUNK_LEN + 1 } else { 1 };
+    PROLOGUE_LEN + tags * TAG_LEN
+}
+
+fn chunk_algorithm(suite: Suite) -> AeadAlgorithm {
+    match suite {
+        Suite::ChunkedChaCha20Poly1305 => AeadAlgorithm::ChaCha20Poly1305,
+        _ => AeadAlgorithm::Aes256Gcm,
+    }
+}
+
+fn seal_chunks(
+    key: &ChunkKey,
+    id: &[u8; MESSAGE_ID_LEN],
+    context: &[u8],
+    plaintext: &[u8],
+    padding: Padding,
+    out: &mut Vec<u8>,
+) -> Result<[u8; COMMITMENT_LEN]> {
+    let (cipher, commitment) = key.derive(id, context)?;
+    let start = out.len();
+    let content = if padding.is_none() {
+        spread(plaintext, out)
+    } else {
+        spread(&zeroize::Zeroizing::new(padding.padded(plaintext)?), out)
+    };
+    cipher.seal_segment(0, out.get_mut(start..).ok_or_else(defect)?, content, true)?;
+    Ok(commitment)
+}
+
+/// Copies content chunk by chunk to its place, with room for each tag; gives its length.
+fn spread(content: &[u8], out: &mut Vec<u8>) -> usize {
+    for chunk in content.chunks(CHUNK_LEN) {
+        out.extend_from_slice(chunk);
+        out.extend_from_slice(&[0; TAG_LEN]);
+    }
+    if content.len().is_multiple_of(CHUNK_LEN) {
+        out.extend_from_slice(&[0; TAG_LEN]);
+    }
+    content.len()
+}
+
+/// Moves opened chunks together.
+fn close_gaps(stored: &mut [u8], plaintext: usize) -> Result<&mut [u8]> {
+    let chunks = plaintext / CHUNK_LEN + 1;
+    for index in 1..chunks {
+        let from = index * SEALED_CHUNK_LEN;
+        let len = (plaintext - index * CHUNK_LEN).min(CHUNK_LEN);
+        stored.copy_within(from..from + len, index * CHUNK_LEN);
+    }
+    stored.get_mut(..plaintext).ok_or_else(defect)
+}
+
+#[cold]
+fn too_long() -> CryptoError {
+    CryptoError::new(ErrorKind::LimitExceeded, Operation::Seal)
+        .with_detail("a record in suite 3 has at most 2^30 bytes; seal a stream instead")
+}

@@ -1,0 +1,85 @@
+//! How much one data key may seal: messages, bytes and age, all finite.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use vault_crypto_core::{CryptoError, ErrorKind, Operation, Result};
+
+/// The limits of one shared data key. They bound the damage of one key; they are not cryptographic
+/// limits, which lie far above.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Budget {
+    /// Most messages; at most 2^32.
+    pub messages: u64,
+    /// Most plaintext bytes.
+    pub bytes: u64,
+    /// Greatest age.
+    pub age: Duration,
+}
+
+impl Budget {
+    /// Most messages that any budget may allow: suite 3's limit.
+    pub const MAX_MESSAGES: u64 = 1 << 32;
+
+    /// Changes the number of messages, at most [`MAX_MESSAGES`](Self::MAX_MESSAGES).
+    #[must_use]
+    pub fn with_messages(mut self, messages: u64) -> Self {
+        self.messages = messages.min(Self::MAX_MESSAGES);
+        self
+    }
+
+    /// Changes the number of plaintext bytes.
+    #[must_use]
+    pub fn with_bytes(mut self, bytes: u64) -> Self {
+        self.bytes = bytes;
+        self
+    }
+
+    /// Changes the greatest age.
+    #[must_use]
+    pub fn with_age(mut self, age: Duration) -> Self {
+        self.age = age;
+        self
+    }
+}
+
+/// 2^20 messages, 64 GiB, 5 minutes.
+impl Default for Budget {
+    fn default() -> Self {
+        Self { messages: 1 << 20, bytes: 64 << 30, age: Duration::from_secs(300) }
+    }
+}
+
+/// What of a budget is spent.
+#[derive(Debug)]
+pub(crate) struct Spent {
+    budget: Budget,
+    born: Duration,
+    messages: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Spent {
+    pub(crate) fn new(budget: Budget, born: Duration) -> Self {
+        Self { budget, born, messages: AtomicU64::new(0), bytes: AtomicU64::new(0) }
+    }
+
+    /// Takes one message of `len` bytes out of the budget, or says that it is exhausted.
+    #[inline]
+    pub(crate) fn take(&self, len: usize, now: Duration) -> Result<()> {
+        let messages = self.messages.fetch_add(1, Ordering::Relaxed);
+        let bytes = self.bytes.fetch_add(len as u64, Ordering::Relaxed);
+        let fits = messages < self.budget.messages
+            && bytes.saturating_add(len as u64) <= self.budget.bytes
+            && now.saturating_sub(self.born) <= self.budget.age;
+        if fits { Ok(()) } else { Err(exhausted()) }
+    }
+}
+
+#[cold]
+fn exhausted() -> CryptoError {
+    CryptoError::new(ErrorKind::LimitExceeded, Operation::Seal).with_detail(
+        "the data key's budget of messages, bytes or age is spent; take a new sealing key",
+    )
+}

@@ -1,0 +1,145 @@
+//! Assembling an [`EnvelopeEncryption`]: everything optional has a default a stranger can live with.
+
+use std::sync::Arc;
+
+use vault_crypto_core::aead::AeadBackend;
+use vault_crypto_core::header::Suite;
+use vault_crypto_core::{
+    BufferedRandom, Clock, CryptoError, ErrorKind, KeyId, KmsProvider, Operation, Result, Scope,
+    SystemClock,
+};
+
+use crate::envelope::Shared;
+use crate::{AllowedKeys, Budget, EnvelopeEncryption, Padding};
+
+/// Builds an [`EnvelopeEncryption`]. Mistakes in the arguments show at [`build`](Self::build).
+#[derive(Debug)]
+#[must_use]
+pub struct EnvelopeBuilder {
+    shared: Shared,
+    scope: Result<Scope>,
+}
+
+impl EnvelopeBuilder {
+    pub(crate) fn new(kms: Arc<dyn KmsProvider>, key_id: KeyId) -> Self {
+        let mut allowed = AllowedKeys::none();
+        allowed.prepend(kms.clone(), key_id.clone());
+        let shared = Shared {
+            kms,
+            key_id,
+            allowed,
+            suites: vec![
+                Suite::Cobblestone256,
+                Suite::ChunkedChaCha20Poly1305,
+                Suite::KcXaes256Gcm,
+            ],
+            record_suite: Suite::KcXaes256Gcm,
+            stream_suite: Suite::Cobblestone256,
+            backend: None,
+            padding: Padding::None,
+            store_scope: true,
+            budget: Budget::default(),
+            clock: Arc::new(SystemClock::new()),
+            random: Arc::new(BufferedRandom::new()),
+        };
+        Self { shared, scope: Ok(Scope::empty()) }
+    }
+
+    /// Which messages may share a data key: a few pairs such as tenant, purpose, table. Bound in the
+    /// KMS call where the KMS can, and by the header MAC always.
+    pub fn scope<N: Into<String>, V: Into<String>>(
+        mut self,
+        pairs: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        self.scope = Scope::new(pairs);
+        self
+    }
+
+    /// Keys that may open besides the sealing key, in order of preference after it.
+    pub fn allow(mut self, keys: AllowedKeys) -> Self {
+        let mut allowed = keys;
+        allowed.prepend(self.shared.kms.clone(), self.shared.key_id.clone());
+        self.shared.allowed = allowed;
+        self
+    }
+
+    /// Exactly these keys may open; the sealing key only if it is among them.
+    pub fn allow_only(mut self, keys: AllowedKeys) -> Self {
+        self.shared.allowed = keys;
+        self
+    }
+
+    /// Suites that a reader accepts; all three by default.
+    pub fn suites(mut self, suites: impl IntoIterator<Item = Suite>) -> Self {
+        self.shared.suites = suites.into_iter().collect();
+        self
+    }
+
+    /// The suite of new records; suite 3 by default.
+    pub fn record_suite(mut self, suite: Suite) -> Self {
+        self.shared.record_suite = suite;
+        self
+    }
+
+    /// The suite of new streams; suite 1 by default.
+    pub fn stream_suite(mut self, suite: Suite) -> Self {
+        self.shared.stream_suite = suite;
+        self
+    }
+
+    /// An explicit AEAD backend; by default the fastest on this processor.
+    pub fn backend(mut self, backend: AeadBackend) -> Self {
+        self.shared.backend = Some(backend);
+        self
+    }
+
+    /// Hides plaintext lengths; off by default.
+    pub fn padding(mut self, padding: Padding) -> Self {
+        self.shared.padding = padding;
+        self
+    }
+
+    /// Leaves the scope out of new headers (readers pass their own anyway; an operator's tools need
+    /// it to rewrap).
+    pub fn without_stored_scope(mut self) -> Self {
+        self.shared.store_scope = false;
+        self
+    }
+
+    /// The budget of each [`SealingKey`](crate::SealingKey).
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.shared.budget = budget;
+        self
+    }
+
+    /// Another source of time.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.shared.clock = clock;
+        self
+    }
+
+    /// Another source of salts and nonces. It must never repeat: use it for published vectors only.
+    #[cfg(feature = "hazmat")]
+    pub fn random(mut self, random: Arc<dyn vault_crypto_core::RandomSource>) -> Self {
+        self.shared.random = random;
+        self
+    }
+
+    pub(crate) fn build_unchecked(self) -> EnvelopeEncryption {
+        EnvelopeEncryption::from_parts(Arc::new(self.shared), Scope::empty())
+    }
+
+    /// Checks everything and builds.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] for a bad scope or key id, or a suite that has no streams.
+    pub fn build(self) -> Result<EnvelopeEncryption> {
+        let scope = self.scope?;
+        self.shared.key_id.check()?;
+        if !self.shared.stream_suite.is_chunked() {
+            return Err(CryptoError::new(ErrorKind::InvalidInput, Operation::Configure)
+                .with_detail("suite 3 has no streams"));
+        }
+        Ok(EnvelopeEncryption::from_parts(Arc::new(self.shared), scope))
+    }
+}

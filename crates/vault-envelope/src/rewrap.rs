@@ -1,0 +1,181 @@
+//! Moving a message to the current version of its key, or to another key, without reading its body.
+
+use vault_crypto_core::derive::DataKeySecret;
+use vault_crypto_core::header::{Header, ParsedHeader, Slot, parse};
+use vault_crypto_core::{
+    CryptoError, EncryptedData, ErrorKind, KeyId, KeyVersion, Operation, Result, Scope,
+    WrapContext, WrappedKey,
+};
+
+use crate::EnvelopeEncryption;
+use crate::allowed::{binding, slot_kind};
+
+/// What a rewrap did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rewrapped<T> {
+    /// The message is current already; nothing was changed.
+    Unchanged,
+    /// The new bytes. They were opened again before they were handed out.
+    Changed(T),
+}
+
+impl<T> Rewrapped<T> {
+    /// The new bytes, if anything changed.
+    pub fn changed(self) -> Option<T> {
+        match self {
+            Self::Unchanged => None,
+            Self::Changed(new) => Some(new),
+        }
+    }
+}
+
+impl EnvelopeEncryption {
+    /// Moves a whole message in memory to the current version of this envelope's key.
+    ///
+    /// # Errors
+    /// As [`rewrap_header`](Self::rewrap_header).
+    pub async fn rewrap(
+        &self,
+        sealed: &(impl AsRef<[u8]> + ?Sized),
+    ) -> Result<Rewrapped<EncryptedData>> {
+        let sealed = sealed.as_ref();
+        let old_len = parse(sealed)?.len();
+        Ok(match self.rewrap_header(sealed).await? {
+            Rewrapped::Unchanged => Rewrapped::Unchanged,
+            Rewrapped::Changed(mut message) => {
+                message.extend_from_slice(sealed.get(old_len..).unwrap_or_default());
+                Rewrapped::Changed(EncryptedData::from_bytes(message))
+            }
+        })
+    }
+
+    /// Moves a header to the current version of this envelope's key; what follows the header in
+    /// `bytes` is not looked at.
+    ///
+    /// Within one key the wrapped bytes alone change, in the service where it can. Where the header
+    /// names this envelope's key nowhere, its opening slot is replaced: then who may open changes,
+    /// which on a SHARED data key takes [`rewrap_shared`](Self::rewrap_shared).
+    ///
+    /// # Errors
+    /// As [`decrypt`](Self::decrypt); [`ErrorKind::PermissionDenied`] on a SHARED data key whose key
+    /// would change.
+    pub async fn rewrap_header(&self, bytes: &[u8]) -> Result<Rewrapped<Vec<u8>>> {
+        self.rewrap_parsed(&parse(bytes)?, false).await
+    }
+
+    /// As [`rewrap_header`](Self::rewrap_header), for a SHARED data key that is to move to another
+    /// key: this opens *every* message of that data key in `scope` to the new key.
+    ///
+    /// # Errors
+    /// As [`rewrap_header`](Self::rewrap_header); [`ErrorKind::InvalidInput`] unless `scope` is this
+    /// envelope's.
+    pub async fn rewrap_shared(&self, bytes: &[u8], scope: &Scope) -> Result<Rewrapped<Vec<u8>>> {
+        if *scope != self.scope {
+            return Err(CryptoError::new(ErrorKind::InvalidInput, Operation::Rewrap)
+                .with_detail("the scope to open is not this envelope's"));
+        }
+        self.rewrap_parsed(&parse(bytes)?, true).await
+    }
+
+    async fn rewrap_parsed(
+        &self,
+        parsed: &ParsedHeader<'_>,
+        may_open_scope: bool,
+    ) -> Result<Rewrapped<Vec<u8>>> {
+        let kms = &*self.shared.kms;
+        let info = kms.describe_key(&self.shared.key_id).await?;
+        let own = parsed.header.slots.iter().position(|slot| {
+            slot.kind == slot_kind(kms) && slot.key_id == info.key_id.as_str().as_bytes()
+        });
+        match own.and_then(|index| Some((index, parsed.header.slots.get(index)?))) {
+            Some((index, slot)) if !slot.is_missing() => {
+                let current = info.primary_version.filter(KeyVersion::is_known);
+                if current.is_some_and(|version| version == slot.version) {
+                    return Ok(Rewrapped::Unchanged);
+                }
+                self.rewrap_in_place(parsed, index, slot, &info.key_id).await
+            }
+            _ => self.move_to_own_key(parsed, &info.key_id, may_open_scope).await,
+        }
+    }
+
+    /// The same key, a newer version: the covered part and its MAC stay as they are.
+    async fn rewrap_in_place(
+        &self,
+        parsed: &ParsedHeader<'_>,
+        index: usize,
+        slot: &Slot,
+        key_id: &KeyId,
+    ) -> Result<Rewrapped<Vec<u8>>> {
+        let kms = &*self.shared.kms;
+        let context = WrapContext::data_key(self.scope.clone());
+        let old = WrappedKey::new(slot.wrapped.clone(), key_id.clone(), slot.version.clone());
+        let new = kms.rewrap_data_key(&old, key_id, &context).await?;
+        // The old bytes are given up only after the new ones were seen to open this header.
+        let secret = self.unwrap_and_verify(&new, parsed, &context).await?;
+        drop(secret);
+        let mut header = parsed.header.clone();
+        fill(&mut header, index, new);
+        Ok(Rewrapped::Changed(header.encode(parsed.mac, alignment(parsed))?))
+    }
+
+    /// Another key: the slot that opened is replaced, epoch and MAC are new.
+    async fn move_to_own_key(
+        &self,
+        parsed: &ParsedHeader<'_>,
+        key_id: &KeyId,
+        may_open_scope: bool,
+    ) -> Result<Rewrapped<Vec<u8>>> {
+        if !parsed.header.exclusive && !may_open_scope {
+            return Err(CryptoError::new(ErrorKind::PermissionDenied, Operation::Rewrap)
+                .with_detail(
+                    "the data key is shared: moving it opens every message of its scope to the new \
+                 key; use the operation that names the scope",
+                ));
+        }
+        let unlocked = self.unlock(parsed).await?;
+        let opened = unlocked.opened_by.slot;
+        let kms = &*self.shared.kms;
+        let context = WrapContext::data_key(self.scope.clone());
+        let new = kms.wrap_data_key(key_id, &unlocked.plaintext, &context).await?;
+        self.unwrap_and_verify(&new, parsed, &context).await?;
+        let mut header = parsed.header.clone();
+        let slot =
+            Slot::kms(slot_kind(kms), binding(kms), &new.key_id, new.version.clone(), new.bytes);
+        if let Some(place) = header.slots.get_mut(opened) {
+            *place = slot;
+        }
+        header.epoch = header.epoch.checked_add(1).ok_or_else(|| {
+            CryptoError::new(ErrorKind::LimitExceeded, Operation::Rewrap)
+                .with_detail("the header's epoch is at its end; re-encrypt the message")
+        })?;
+        let bytes = unlocked.secret.seal_header(&mut header, &self.scope, alignment(parsed))?;
+        Ok(Rewrapped::Changed(bytes))
+    }
+
+    async fn unwrap_and_verify(
+        &self,
+        wrapped: &WrappedKey,
+        parsed: &ParsedHeader<'_>,
+        context: &WrapContext,
+    ) -> Result<DataKeySecret> {
+        let plaintext = self.shared.kms.decrypt_data_key(wrapped, context).await?;
+        let secret = DataKeySecret::new(&plaintext)?;
+        secret.verify_header(parsed, &self.scope)?;
+        Ok(secret)
+    }
+}
+
+fn fill(header: &mut Header, index: usize, new: WrappedKey) {
+    if let Some(slot) = header.slots.get_mut(index) {
+        slot.version = new.version;
+        slot.wrapped = new.bytes;
+    }
+}
+
+/// A body that was aligned stays aligned, so that file systems can share its blocks.
+fn alignment(parsed: &ParsedHeader<'_>) -> Option<u64> {
+    let aligned = parsed.len().is_multiple_of(vault_crypto_core::header::BODY_ALIGNMENT);
+    if aligned { None } else { Some(0) }
+}

@@ -1,0 +1,147 @@
+//! A data key at hand for sealing: many records under one wrapped key, with no call to the KMS.
+
+use std::fmt;
+use std::sync::Arc;
+
+use vault_crypto_core::derive::{DataKeySecret, body_context};
+use vault_crypto_core::header::{Shape, Suite};
+use vault_crypto_core::{Clock, EncryptedData, EncryptionContext, RandomSource, Result};
+
+use crate::body::{BodyKey, overhead};
+use crate::budget::Spent;
+use crate::envelope::{Fresh, padding_flag};
+use crate::{EnvelopeEncryption, Padding};
+
+/// Seals records that share one data key and header, within a finite budget. It cannot open.
+///
+/// A sealed record is `header || body`; a call costs no lock, no KMS and no allocation but the output.
+pub struct SealingKey {
+    header: Vec<u8>,
+    body: BodyKey,
+    suite: Suite,
+    padding: Padding,
+    context_prefix: Vec<u8>,
+    spent: Spent,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn RandomSource>,
+}
+
+impl EnvelopeEncryption {
+    /// Takes one data key from the KMS to seal many records with.
+    ///
+    /// # Errors
+    /// The KMS's error.
+    pub async fn sealing_key(&self) -> Result<SealingKey> {
+        let suite = self.shared.record_suite;
+        let Fresh { secret, mut header } = self.fresh(suite, Shape::Record).await?;
+        let header = secret.seal_header(&mut header, &self.scope, Some(0))?;
+        SealingKey::new(self, &secret, suite, header)
+    }
+}
+
+impl SealingKey {
+    pub(crate) fn new(
+        envelope: &EnvelopeEncryption,
+        secret: &DataKeySecret,
+        suite: Suite,
+        header: Vec<u8>,
+    ) -> Result<Self> {
+        let shared = &envelope.shared;
+        Ok(Self {
+            header,
+            body: BodyKey::new(secret, suite, shared.backend),
+            suite,
+            padding: shared.padding,
+            context_prefix: context_prefix(suite, padding_flag(shared.padding), envelope)?,
+            spent: Spent::new(shared.budget, shared.clock.monotonic()),
+            clock: shared.clock.clone(),
+            random: shared.random.clone(),
+        })
+    }
+
+    /// Seals one value, bound to `context`.
+    ///
+    /// # Errors
+    /// [`LimitExceeded`](vault_crypto_core::ErrorKind::LimitExceeded) when the budget is spent or the
+    /// value is too long, [`InvalidInput`](vault_crypto_core::ErrorKind::InvalidInput) for a bad context.
+    #[inline]
+    pub fn seal(&self, plaintext: &[u8], context: &EncryptionContext) -> Result<EncryptedData> {
+        let mut out = Vec::new();
+        self.seal_into(plaintext, context, &mut out)?;
+        Ok(EncryptedData::from_bytes(out))
+    }
+
+    /// As [`seal`](Self::seal), appending to `out` so that its capacity can be reused. On error `out`
+    /// is as it was.
+    ///
+    /// # Errors
+    /// As [`seal`](Self::seal).
+    #[inline]
+    pub fn seal_into(
+        &self,
+        plaintext: &[u8],
+        context: &EncryptionContext,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        let start = out.len();
+        let result = self.append(plaintext, context, out);
+        if result.is_err() {
+            out.truncate(start);
+        }
+        result
+    }
+
+    fn append(
+        &self,
+        plaintext: &[u8],
+        context: &EncryptionContext,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        let now = self.clock.monotonic();
+        self.spent.take(plaintext.len(), now)?;
+        let content = self.padding.padded_len(plaintext.len())?;
+        let id = self.random.nonce(now)?;
+        out.reserve(self.header.len() + overhead(self.suite, content) + content);
+        out.extend_from_slice(&self.header);
+        with_body_context(&self.context_prefix, context.canonical_pairs()?, |bound| {
+            self.body.seal_append(&id, bound, plaintext, self.padding, out)
+        })
+    }
+}
+
+impl fmt::Debug for SealingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SealingKey").field("suite", &self.suite).finish_non_exhaustive()
+    }
+}
+
+/// B without the context's pairs.
+pub(crate) fn context_prefix(
+    suite: Suite,
+    body_flags: u8,
+    envelope: &EnvelopeEncryption,
+) -> Result<Vec<u8>> {
+    let empty = EncryptionContext::new();
+    let mut prefix = body_context(suite, Shape::Record, body_flags, &envelope.scope, &empty)?;
+    prefix.truncate(prefix.len() - empty.canonical_pairs()?.len());
+    Ok(prefix)
+}
+
+/// Puts B together, on the stack where it is short, so that a record allocates nothing for it.
+#[inline]
+pub(crate) fn with_body_context<T>(
+    prefix: &[u8],
+    pairs: &[u8],
+    run: impl FnOnce(&[u8]) -> Result<T>,
+) -> Result<T> {
+    let len = prefix.len() + pairs.len();
+    let mut stack = [0; 256];
+    if let Some(short) = stack.get_mut(..len) {
+        let (front, back) = short.split_at_mut(prefix.len());
+        front.copy_from_slice(prefix);
+        back.copy_from_slice(pairs);
+        run(short)
+    } else {
+        run(&[prefix, pairs].concat())
+    }
+}

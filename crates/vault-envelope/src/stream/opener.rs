@@ -1,0 +1,132 @@
+//! Opening a stream: header, data key, commitment; then readers and parallel runs.
+
+use std::fmt;
+use std::io::Read;
+
+use vault_crypto_core::derive::body_context;
+use vault_crypto_core::header::{PREFIX_LEN, ParsedHeader, Shape, parse, parse_prefix};
+use vault_crypto_core::{CryptoError, EncryptionContext, Operation, Result};
+
+use super::OpenReader;
+use super::io::{read_full, reading};
+use crate::body::{BodyKey, Prologue};
+use crate::chunks::{ChunkCipher, PROLOGUE_LEN};
+use crate::opening::check_message_id;
+use crate::unlock::expect_shape;
+use crate::{EnvelopeEncryption, OpenedBy};
+
+/// A stream whose header and commitment are verified; its chunks are still to be opened.
+pub struct StreamOpener {
+    pub(super) cipher: ChunkCipher,
+    pub(super) padded: bool,
+    pub(super) header_len: u64,
+    opened_by: OpenedBy,
+}
+
+impl EnvelopeEncryption {
+    /// Reads header, salt and commitment from `input`, asks the KMS and verifies; `input` is then
+    /// at the first chunk.
+    ///
+    /// # Errors
+    /// As [`decrypt`](Self::decrypt), and [`Io`](vault_crypto_core::ErrorKind::Io).
+    pub async fn open_stream<R: Read>(
+        &self,
+        input: &mut R,
+        context: &EncryptionContext,
+    ) -> Result<StreamOpener> {
+        let header = read_header(input)?;
+        self.open_detached(&header, input, context).await
+    }
+
+    /// As [`open_stream`](Self::open_stream), for a header that is stored apart from its body.
+    ///
+    /// # Errors
+    /// As [`open_stream`](Self::open_stream).
+    pub async fn open_detached<R: Read>(
+        &self,
+        header: &[u8],
+        body: &mut R,
+        context: &EncryptionContext,
+    ) -> Result<StreamOpener> {
+        let parsed = parse(header)?;
+        expect_shape(&parsed, Shape::Stream)?;
+        let mut prologue = [0; PROLOGUE_LEN];
+        let len = read_full(body, &mut prologue).map_err(reading(Operation::Open))?;
+        if len < PROLOGUE_LEN {
+            return Err(CryptoError::authentication_failed(Operation::Open));
+        }
+        self.verify_stream(&parsed, &prologue, context).await
+    }
+
+    /// A reader of the plaintext in `input`, released chunk by chunk.
+    ///
+    /// # Errors
+    /// As [`open_stream`](Self::open_stream).
+    pub async fn reader<R: Read>(
+        &self,
+        mut input: R,
+        context: &EncryptionContext,
+    ) -> Result<OpenReader<R>> {
+        Ok(self.open_stream(&mut input, context).await?.into_reader(input))
+    }
+
+    async fn verify_stream(
+        &self,
+        parsed: &ParsedHeader<'_>,
+        prologue: &[u8],
+        context: &EncryptionContext,
+    ) -> Result<StreamOpener> {
+        let header = &parsed.header;
+        let bound =
+            body_context(header.suite, Shape::Stream, header.body_flags(), &self.scope, context)?;
+        let (prologue, _) = Prologue::split(prologue)?;
+        check_message_id(Some(header.message_id), &prologue)?;
+        let unlocked = self.unlock(parsed).await?;
+        let key = BodyKey::new(&unlocked.secret, header.suite, self.shared.backend);
+        let cipher =
+            key.into_chunk_key()?.derive_checked(&prologue.id, &prologue.commitment, &bound)?;
+        Ok(StreamOpener {
+            cipher,
+            padded: header.padded,
+            header_len: parsed.len() as u64,
+            opened_by: unlocked.opened_by,
+        })
+    }
+}
+
+impl StreamOpener {
+    /// Which slot opened the header.
+    #[must_use]
+    pub fn opened_by(&self) -> &OpenedBy {
+        &self.opened_by
+    }
+
+    /// Length of the header in bytes: an inline body starts there.
+    #[must_use]
+    pub fn header_len(&self) -> u64 {
+        self.header_len
+    }
+
+    /// A reader of the plaintext; `input` must be at the first chunk.
+    pub fn into_reader<R: Read>(self, input: R) -> OpenReader<R> {
+        OpenReader::new(self, input)
+    }
+}
+
+impl fmt::Debug for StreamOpener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamOpener").field("opened_by", &self.opened_by).finish_non_exhaustive()
+    }
+}
+
+/// Reads a header, allocating only what its checked lengths ask for (at most 64 KiB).
+pub(crate) fn read_header<R: Read>(input: &mut R) -> Result<Vec<u8>> {
+    let mut header = vec![0; PREFIX_LEN];
+    let len = read_full(input, &mut header).map_err(reading(Operation::Open))?;
+    let prefix = parse_prefix(header.get(..len).unwrap_or_default())?;
+    header.resize(prefix.header_len, 0);
+    let rest = header.get_mut(PREFIX_LEN..).unwrap_or_default();
+    let len = read_full(input, rest).map_err(reading(Operation::Open))?;
+    header.truncate(PREFIX_LEN + len);
+    Ok(header)
+}

@@ -1,0 +1,1 @@
+//! The chunked scheme against its public vectors and another implementation.

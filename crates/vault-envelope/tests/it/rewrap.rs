@@ -1,0 +1,60 @@
+//! Rewrap: the header moves, the body stays.
+
+use vault_crypto_core::header::parse;
+use vault_crypto_core::{ErrorKind, KmsAdmin as _, RotateOptions, Scope};
+use vault_envelope::{AllowedKeys, EnvelopeEncryption, Rewrapped};
+
+use super::support::{block_on, context, kind_of, kms};
+
+#[test]
+fn after_a_rotation_the_wrapped_key_moves_and_the_body_does_not() {
+    let (kms, key) = kms();
+    let envelope = EnvelopeEncryption::new(kms.clone(), key.clone());
+    let sealed = block_on(envelope.encrypt(b"value", &context())).unwrap();
+    assert_eq!(block_on(envelope.rewrap(&sealed)).unwrap(), Rewrapped::Unchanged);
+
+    block_on(kms.rotate_key(&key, RotateOptions::now())).unwrap();
+    let moved = block_on(envelope.rewrap(&sealed)).unwrap().changed().unwrap();
+    let (old, new) = (parse(sealed.as_bytes()).unwrap(), parse(moved.as_bytes()).unwrap());
+    assert_eq!(old.covered, new.covered);
+    assert_eq!(old.mac, new.mac);
+    assert_ne!(old.header.slots[0].version, new.header.slots[0].version);
+    assert_eq!(sealed.as_bytes()[old.len()..], moved.as_bytes()[new.len()..]);
+    assert_eq!(block_on(envelope.decrypt(&moved, &context())).unwrap(), b"value");
+    assert_eq!(block_on(envelope.rewrap(&moved)).unwrap(), Rewrapped::Unchanged);
+}
+
+#[test]
+fn moving_to_another_key_replaces_the_slot_and_counts_the_epoch() {
+    let (kms, key) = kms();
+    let new_key = kms.add_key("new").unwrap();
+    let old = EnvelopeEncryption::new(kms.clone(), key.clone());
+    let sealed = block_on(old.encrypt(b"value", &context())).unwrap();
+    let mover = EnvelopeEncryption::builder(kms.clone(), new_key)
+        .allow(AllowedKeys::none().key(kms.clone(), key))
+        .build()
+        .unwrap();
+    let moved = block_on(mover.rewrap(&sealed)).unwrap().changed().unwrap();
+    let parsed = parse(moved.as_bytes()).unwrap();
+    assert_eq!((parsed.header.epoch, parsed.header.slots.len()), (1, 1));
+    assert_eq!(kind_of(block_on(old.decrypt(&moved, &context()))), ErrorKind::KeyNotAllowed);
+    assert_eq!(block_on(mover.decrypt(&moved, &context())).unwrap(), b"value");
+}
+
+#[test]
+fn a_shared_data_key_moves_only_by_the_operation_that_names_its_scope() {
+    let (kms, key) = kms();
+    let new_key = kms.add_key("new").unwrap();
+    let scope = Scope::new([("tenant", "acme")]).unwrap();
+    let old = EnvelopeEncryption::new(kms.clone(), key.clone()).scoped(scope.pairs()).unwrap();
+    let sealed = block_on(old.sealing_key()).unwrap().seal(b"value", &context()).unwrap();
+    let mover = EnvelopeEncryption::builder(kms.clone(), new_key)
+        .scope(scope.pairs())
+        .allow(AllowedKeys::none().key(kms.clone(), key))
+        .build()
+        .unwrap();
+    assert_eq!(kind_of(block_on(mover.rewrap(&sealed))), ErrorKind::PermissionDenied);
+    let wrong = block_on(mover.rewrap_shared(sealed.as_bytes(), &Scope::empty()));
+    assert_eq!(kind_of(wrong), ErrorKind::InvalidInput);
+    assert!(block_on(mover.rewrap_shared(sealed.as_bytes(), &scope)).is_ok());
+}
