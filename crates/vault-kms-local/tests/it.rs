@@ -7,6 +7,7 @@ mod it {
     mod corruption;
     mod files;
     mod kill;
+    mod layout;
     mod life;
     mod master;
     mod race;

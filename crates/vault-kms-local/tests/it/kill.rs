@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use pollster::block_on;
-use vault_crypto_core::{Clock as _, KmsAdmin, KmsProvider, RotateOptions, SystemClock};
+use vault_crypto_core::{Clock as _, ErrorKind, KmsAdmin, KmsProvider, RotateOptions, SystemClock};
 use vault_kms_local::{LocalKms, LocalKmsConfig};
 
 use super::support::{Store, acme, key, names};
@@ -69,4 +69,34 @@ fn rotate_and_kill(store: &Store, after: Duration) -> u32 {
         announced = version(&line).unwrap_or(announced).max(announced);
     }
     announced
+}
+
+/// Run by itself as the child of the same test, where no file may have a single byte.
+#[test]
+fn a_disk_that_takes_no_more_leaves_the_old_store_and_no_leftovers() {
+    const NAME: &str = "it::kill::a_disk_that_takes_no_more_leaves_the_old_store_and_no_leftovers";
+    const FOLDER: &str = "VAULTKIT_TEST_FULL_FOLDER";
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        let kms = LocalKms::open(LocalKmsConfig::new(folder)).unwrap();
+        let rotated = block_on(kms.rotate_key(&key("default"), RotateOptions::now()));
+        let error = rotated.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.to_string().contains("keys.vks"), "{error}");
+        block_on(kms.generate_data_key(&key("default"), &acme())).unwrap();
+        return;
+    }
+    let (store, kms) = Store::new();
+    let before = std::fs::read(store.file("keys.vks")).unwrap();
+    let child = Command::new("sh")
+        // A write past the limit is an error instead of a signal.
+        .args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" --exact \"$1\" --nocapture"])
+        .arg(std::env::current_exe().unwrap())
+        .arg(NAME)
+        .env(FOLDER, store.dir())
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
+    assert_eq!(std::fs::read(store.file("keys.vks")).unwrap(), before);
+    assert_eq!(names(&store.dir()), ["generation", "keys.vks", "lock", "master"]);
+    block_on(kms.rotate_key(&key("default"), RotateOptions::now())).unwrap();
 }
