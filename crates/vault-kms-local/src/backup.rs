@@ -74,13 +74,9 @@ impl LocalKms {
         let root = Root::of_passphrase(passphrase, self.cost, &salt)?;
         let key = root.file_key(loaded.store_id);
         let bytes = container::encode(&header, &key, &loaded.keys, self.disk.random.as_ref())?;
-        let (dir, name) = match (to.parent(), to.file_name()) {
-            (Some(dir), Some(name)) if dir.as_os_str().is_empty() => (Path::new("."), name),
-            (Some(dir), Some(name)) => (dir, name),
-            _ => return Err(refuse_target(to)),
-        };
+        let name = to.file_name().ok_or_else(|| refuse_target(to))?;
         refuse_existing(to)?;
-        files::replace(dir, name, &bytes, self.disk.random.as_ref())
+        files::replace(files::parent(to), name, &bytes, self.disk.random.as_ref())
             .map_err(|error| error.of_user(to))
     }
 

@@ -37,13 +37,23 @@ const TEMP_SUFFIX: &str = ".vks-tmp";
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
-/// Makes the folder (0700) unless it is there, and checks it.
+/// Makes the folder (0700) unless it is there, durably, and checks it.
 pub(crate) fn create_folder(dir: &Path) -> Result<()> {
-    if !dir.exists() {
+    let missing: Vec<&Path> = dir.ancestors().take_while(|path| !path.exists()).collect();
+    if !missing.is_empty() {
         platform::create_dir(dir)
+            .and_then(|()| missing.iter().try_for_each(|made| platform::sync_dir(parent(made))))
             .map_err(|error| store_io(dir, "create the key store's folder", error))?;
     }
     check_folder(dir)
+}
+
+/// The folder that a path stands in; the current one for a bare name.
+pub(crate) fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// Refuses a folder that others can enter.
