@@ -142,26 +142,30 @@ impl StoredKey {
     }
 
     fn check_prefix<'a>(&self, sealed: &'a [u8]) -> Result<(u8, &'a [u8])> {
-        let malformed =
-            |why| CryptoError::new(ErrorKind::Malformed, Operation::Open).with_detail(why);
+        let refused = |kind, why| CryptoError::new(kind, Operation::Open).with_detail(why);
+        let malformed = |why| refused(ErrorKind::Malformed, why);
+        let [family, version] = COMPACT_MAGIC;
+        if sealed.first() == Some(&family) && sealed.get(1).is_some_and(|other| *other != version) {
+            let why = "a compact record of another format version";
+            return Err(refused(ErrorKind::Unsupported, why));
+        }
         let (prefix, body) = sealed
             .split_first_chunk::<PREFIX_LEN>()
             .ok_or_else(|| malformed("shorter than the prefix of a compact record"))?;
-        let [magic, format, suite, flags, rest @ ..] = prefix;
-        if [*magic, *format] != COMPACT_MAGIC {
+        let [magic, _, suite, flags, rest @ ..] = prefix;
+        if *magic != family {
             return Err(malformed("not a compact record of this format"));
         }
         if Suite::from_code(*suite).is_none() {
-            return Err(CryptoError::new(ErrorKind::Unsupported, Operation::Open)
-                .with_detail("an unknown suite"));
+            return Err(refused(ErrorKind::Unsupported, "an unknown suite"));
         }
         if *flags > 1 {
             return Err(malformed("a reserved bit is set"));
         }
         let same_key = self.prefix.get(4..) == Some(rest.as_slice());
         if !same_key || *suite != self.suite.code() {
-            return Err(CryptoError::new(ErrorKind::KeyNotAllowed, Operation::Open)
-                .with_detail("the record was sealed under another stored key"));
+            let why = "the record was sealed under another stored key";
+            return Err(refused(ErrorKind::KeyNotAllowed, why));
         }
         Ok((*flags, body))
     }

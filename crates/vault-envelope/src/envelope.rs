@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use vault_crypto_core::aead::AeadBackend;
 use vault_crypto_core::derive::{DataKeySecret, body_context};
-use vault_crypto_core::header::{Extension, Header, Shape, Slot, Suite};
+use vault_crypto_core::header::{Extension, Header, MESSAGE_ID_LEN, Shape, Slot, Suite};
 use vault_crypto_core::{
     Clock, CryptoError, DataKey, EncryptedData, EncryptionContext, EncryptionProvider, ErrorKind,
     KeyId, KeyInfo, KmsProvider, Operation, RandomSource, Result, Scope, SecureBytes, WrapContext,
@@ -126,7 +126,7 @@ impl EnvelopeEncryption {
             body_context(suite, Shape::Record, padding_flag(padding), &self.scope, context)?;
         let Fresh { secret, mut header } = self.fresh(suite, Shape::Record).await?;
         header.exclusive = true;
-        header.message_id = self.shared.random.nonce(self.shared.clock.monotonic())?;
+        header.message_id = self.shared.message_id()?;
         let id = header.message_id;
         let mut out = secret.seal_header(&mut header, &self.scope, Some(plaintext.len() as u64))?;
         out.reserve_exact(content + overhead(suite, content));
@@ -194,6 +194,17 @@ impl EnvelopeEncryption {
 }
 
 impl Shared {
+    /// A salt or nonce for a message with a header of its own. Zeros mean "none" there, so they are
+    /// drawn again (docs/FORMAT.md section 11.1).
+    pub(crate) fn message_id(&self) -> Result<[u8; MESSAGE_ID_LEN]> {
+        loop {
+            let id = self.random.nonce(self.clock.monotonic())?;
+            if id != [0; MESSAGE_ID_LEN] {
+                return Ok(id);
+            }
+        }
+    }
+
     fn under(&self, key_id: &KeyId) -> Arc<Self> {
         Arc::new(Self {
             kms: self.kms.clone(),

@@ -2,7 +2,7 @@
 //! steps 1 to 6).
 
 use vault_crypto_core::derive::DataKeySecret;
-use vault_crypto_core::header::{ParsedHeader, Shape, SlotKind};
+use vault_crypto_core::header::{MAX_SLOTS, ParsedHeader, Shape, Slot, SlotKind};
 use vault_crypto_core::{
     CryptoError, ErrorKind, KeyId, KeyVersion, Operation, Result, SecureBytes, WrapContext,
     WrappedKey,
@@ -45,11 +45,18 @@ impl EnvelopeEncryption {
                 .with_detail("the message needs several parties to open; this version cannot"));
         }
         let mut failure: Option<CryptoError> = None;
+        let mut tried = [false; MAX_SLOTS];
         for entry in self.shared.allowed.iter() {
-            match self.try_entry(entry, parsed).await {
-                Ok(Some(unlocked)) => return Ok(unlocked),
-                Ok(None) => {}
-                Err(error) => failure = Some(worse(failure, error)),
+            for (index, (slot, tried)) in header.slots.iter().zip(&mut tried).enumerate() {
+                if *tried {
+                    continue;
+                }
+                match self.try_slot(entry, parsed, index, slot).await {
+                    Ok(Some(unlocked)) => return Ok(unlocked),
+                    Ok(None) => continue,
+                    Err(error) => failure = Some(worse(failure, error)),
+                }
+                *tried = true;
             }
         }
         Err(failure.unwrap_or_else(|| {
@@ -58,32 +65,33 @@ impl EnvelopeEncryption {
         }))
     }
 
-    /// One attempt for one allowed entry: the first slot that equals it.
-    async fn try_entry(
+    /// One attempt for one slot, if `entry` allows it: unwrap, then verify id and MAC.
+    async fn try_slot(
         &self,
         entry: &AllowedKey,
         parsed: &ParsedHeader<'_>,
+        index: usize,
+        slot: &Slot,
     ) -> Result<Option<Unlocked>> {
-        for (index, slot) in parsed.header.slots.iter().enumerate() {
-            if slot.is_missing() {
-                continue;
-            }
-            let Some(key_id) = entry.matches(slot).await? else { continue };
-            let wrapped = WrappedKey::new(slot.wrapped.clone(), key_id, slot.version.clone());
-            let context = WrapContext::data_key(self.scope.clone());
-            let plaintext = entry.kms.decrypt_data_key(&wrapped, &context).await?;
-            let secret = DataKeySecret::new(&plaintext)
-                .map_err(|_| CryptoError::authentication_failed(Operation::Open))?;
-            secret.verify_header(parsed, &self.scope)?;
-            let opened_by = OpenedBy {
-                slot: index,
-                kind: slot.kind,
-                key_id: wrapped.key_id,
-                version: wrapped.version,
-            };
-            return Ok(Some(Unlocked { secret, plaintext, opened_by }));
+        let Some(key_id) = entry.matches(slot).await? else { return Ok(None) };
+        if slot.is_missing() {
+            return Err(CryptoError::new(ErrorKind::Unavailable, Operation::Open)
+                .with_key_id(&key_id)
+                .with_detail("the message's slot for this key is not filled yet"));
         }
-        Ok(None)
+        let wrapped = WrappedKey::new(slot.wrapped.clone(), key_id, slot.version.clone());
+        let context = WrapContext::data_key(self.scope.clone());
+        let plaintext = entry.kms.decrypt_data_key(&wrapped, &context).await?;
+        let secret = DataKeySecret::new(&plaintext)
+            .map_err(|_| CryptoError::authentication_failed(Operation::Open))?;
+        secret.verify_header(parsed, &self.scope)?;
+        let opened_by = OpenedBy {
+            slot: index,
+            kind: slot.kind,
+            key_id: wrapped.key_id,
+            version: wrapped.version,
+        };
+        Ok(Some(Unlocked { secret, plaintext, opened_by }))
     }
 }
 
