@@ -168,7 +168,7 @@ fn spread(content: &[u8], out: &mut Vec<u8>) -> usize {
 }
 
 /// Moves opened chunks together.
-fn close_gaps(stored: &mut [u8], plaintext: usize) -> Result<&mut [u8]> {
+pub(crate) fn close_gaps(stored: &mut [u8], plaintext: usize) -> Result<&mut [u8]> {
     let chunks = plaintext / CHUNK_LEN + 1;
     for index in 1..chunks {
         let from = index * SEALED_CHUNK_LEN;

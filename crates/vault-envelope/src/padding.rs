@@ -92,51 +92,71 @@ impl Unpadder {
         content: &[u8],
         emit: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
-        self.tail.extend_from_slice(content);
-        let ready = self.tail.len().saturating_sub(TRAILER_LEN);
-        let tail = std::mem::take(&mut self.tail);
-        let (body, rest) = tail.split_at_checked(ready).unwrap_or((&[], &tail));
-        let result = self.push_body(body, emit);
-        self.tail = rest.to_vec();
-        result
+        self.push_runs(content, &mut |zeros, bytes| {
+            emit_zeros(zeros, emit)?;
+            emit(bytes)
+        })
     }
 
     /// Checks the trailer and hands out the zeros that belong to the plaintext.
-    pub(crate) fn finish(mut self, emit: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    pub(crate) fn finish(self, emit: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        emit_zeros(self.finish_runs()?, emit)
+    }
+
+    /// As [`push`](Self::push), with the zeros before each run of bytes as a count: they may be
+    /// more than fit in memory.
+    pub(crate) fn push_runs(
+        &mut self,
+        content: &[u8],
+        emit: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let split = content.len().saturating_sub(TRAILER_LEN);
+        let (body, last) = content.split_at_checked(split).unwrap_or_default();
+        let mut tail = std::mem::take(&mut self.tail);
+        let ready = (tail.len() + last.len()).saturating_sub(TRAILER_LEN);
+        let result = self
+            .push_body(tail.get(..ready).unwrap_or_default(), emit)
+            .and_then(|()| self.push_body(body, emit));
+        tail.drain(..ready);
+        tail.extend_from_slice(last);
+        self.tail = tail;
+        result
+    }
+
+    /// As [`finish`](Self::finish): how many zeros end the plaintext.
+    pub(crate) fn finish_runs(self) -> Result<u64> {
         let wrong = || CryptoError::authentication_failed(Operation::Open);
         let trailer: [u8; TRAILER_LEN] = self.tail.as_slice().try_into().map_err(|_| wrong())?;
         let len = u64::from_be_bytes(trailer);
         let zeros = len.checked_sub(self.released).ok_or_else(wrong)?;
-        if zeros > self.zeros {
-            return Err(wrong());
-        }
-        self.zeros = zeros;
-        self.release_zeros(emit)
+        if zeros > self.zeros { Err(wrong()) } else { Ok(zeros) }
     }
 
-    fn push_body(&mut self, body: &[u8], emit: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    fn push_body(
+        &mut self,
+        body: &[u8],
+        emit: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
+    ) -> Result<()> {
         let end = body.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        if let Some((plain, zeros)) = body.split_at_checked(end) {
-            if !plain.is_empty() {
-                self.release_zeros(emit)?;
-                emit(plain)?;
-                self.released += plain.len() as u64;
-            }
-            self.zeros += zeros.len() as u64;
+        let (plain, zeros) = body.split_at_checked(end).unwrap_or_default();
+        if !plain.is_empty() {
+            let before = std::mem::take(&mut self.zeros);
+            self.released += before + plain.len() as u64;
+            emit(before, plain)?;
         }
+        self.zeros += zeros.len() as u64;
         Ok(())
     }
+}
 
-    fn release_zeros(&mut self, emit: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        const ZEROS: [u8; 4_096] = [0; 4_096];
-        while self.zeros > 0 {
-            let len = self.zeros.min(ZEROS.len() as u64);
-            emit(ZEROS.get(..usize::try_from(len).unwrap_or(0)).unwrap_or_default())?;
-            self.zeros -= len;
-            self.released += len;
-        }
-        Ok(())
+fn emit_zeros(mut zeros: u64, emit: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    const ZEROS: [u8; 4_096] = [0; 4_096];
+    while zeros > 0 {
+        let len = zeros.min(ZEROS.len() as u64);
+        emit(ZEROS.get(..usize::try_from(len).unwrap_or(0)).unwrap_or_default())?;
+        zeros -= len;
     }
+    Ok(())
 }
 
 impl Drop for Unpadder {

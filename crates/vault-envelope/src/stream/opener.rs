@@ -4,10 +4,11 @@ use std::fmt;
 use std::io::Read;
 
 use vault_crypto_core::derive::body_context;
-use vault_crypto_core::header::{PREFIX_LEN, ParsedHeader, Shape, parse, parse_prefix};
-use vault_crypto_core::{CryptoError, EncryptionContext, Operation, Result};
+use vault_crypto_core::header::{ParsedHeader, Shape, parse};
+use vault_crypto_core::{EncryptionContext, Operation, Result};
 
 use super::OpenReader;
+use super::head::HeaderReader;
 use super::io::{read_full, reading};
 use crate::body::{BodyKey, Prologue};
 use crate::chunks::{ChunkCipher, PROLOGUE_LEN};
@@ -48,14 +49,10 @@ impl EnvelopeEncryption {
         body: &mut R,
         context: &EncryptionContext,
     ) -> Result<StreamOpener> {
-        let parsed = parse(header)?;
-        expect_shape(&parsed, Shape::Stream)?;
+        let parsed = parse_stream_header(header)?;
         let mut prologue = [0; PROLOGUE_LEN];
         let len = read_full(body, &mut prologue).map_err(reading(Operation::Open))?;
-        if len < PROLOGUE_LEN {
-            return Err(CryptoError::authentication_failed(Operation::Open));
-        }
-        self.verify_stream(&parsed, &prologue, context).await
+        self.verify_stream(&parsed, prologue.get(..len).unwrap_or_default(), context).await
     }
 
     /// A reader of the plaintext in `input`, released chunk by chunk.
@@ -70,7 +67,8 @@ impl EnvelopeEncryption {
         Ok(self.open_stream(&mut input, context).await?.into_reader(input))
     }
 
-    async fn verify_stream(
+    /// `prologue` is what the body starts with; one that is cut off is not authentic.
+    pub(super) async fn verify_stream(
         &self,
         parsed: &ParsedHeader<'_>,
         prologue: &[u8],
@@ -119,14 +117,23 @@ impl fmt::Debug for StreamOpener {
     }
 }
 
+/// A header that must be a stream's.
+pub(super) fn parse_stream_header(header: &[u8]) -> Result<ParsedHeader<'_>> {
+    let parsed = parse(header)?;
+    expect_shape(&parsed, Shape::Stream)?;
+    Ok(parsed)
+}
+
 /// Reads a header, allocating only what its checked lengths ask for (at most 64 KiB).
-pub(crate) fn read_header<R: Read>(input: &mut R) -> Result<Vec<u8>> {
-    let mut header = vec![0; PREFIX_LEN];
-    let len = read_full(input, &mut header).map_err(reading(Operation::Open))?;
-    let prefix = parse_prefix(header.get(..len).unwrap_or_default())?;
-    header.resize(prefix.header_len, 0);
-    let rest = header.get_mut(PREFIX_LEN..).unwrap_or_default();
-    let len = read_full(input, rest).map_err(reading(Operation::Open))?;
-    header.truncate(PREFIX_LEN + len);
-    Ok(header)
+fn read_header<R: Read>(input: &mut R) -> Result<Vec<u8>> {
+    let mut header = HeaderReader::new();
+    loop {
+        let place = header.place()?;
+        let wanted = place.len();
+        let len = read_full(input, place).map_err(reading(Operation::Open))?;
+        header.advance(len);
+        if wanted == 0 || len < wanted {
+            return Ok(header.finish());
+        }
+    }
 }

@@ -8,8 +8,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use vault_crypto_core::{CryptoError, ErrorKind, Operation, Result};
 
 use super::io::{read_full, read_full_vectored, reading, write_all_vectored, writing};
+use super::outgoing::{PaddingTail, padding_tail};
 use super::segment::{Segment, Workers};
-use super::writer::padding_tail;
 use super::{StreamOpener, StreamSealer};
 use crate::padding::Unpadder;
 use crate::{CHUNK_LEN, Padding, SEALED_CHUNK_LEN};
@@ -291,17 +291,25 @@ impl<S: Sink> Output for OrderedOutput<S> {
 }
 
 /// An input followed by its padding.
-struct Padded<R> {
-    input: R,
+pub(super) struct Padded<R> {
+    pub(super) input: R,
     padding: Padding,
     len: u64,
-    tail: Option<std::io::Cursor<Vec<u8>>>,
-    pieces: Vec<Vec<u8>>,
+    /// The padding, once the input has ended.
+    pub(super) tail: Option<PaddingTail>,
 }
 
-impl<R: Read> Padded<R> {
-    fn new(input: R, padding: Padding) -> Self {
-        Self { input, padding, len: 0, tail: None, pieces: Vec::new() }
+impl<R> Padded<R> {
+    pub(super) fn new(input: R, padding: Padding) -> Self {
+        Self { input, padding, len: 0, tail: None }
+    }
+
+    /// `len` bytes were read from the input; 0 is its end.
+    pub(super) fn count(&mut self, len: usize) {
+        self.len += len as u64;
+        if len == 0 {
+            self.tail = Some(padding_tail(self.padding, self.len));
+        }
     }
 }
 
@@ -313,25 +321,11 @@ impl<R: Read> Read for Padded<R> {
     fn read_vectored(&mut self, out: &mut [std::io::IoSliceMut<'_>]) -> std::io::Result<usize> {
         if self.tail.is_none() {
             let len = self.input.read_vectored(out)?;
-            self.len += len as u64;
-            if len > 0 || self.padding.is_none() {
+            self.count(len);
+            if len > 0 {
                 return Ok(len);
             }
-            self.pieces =
-                padding_tail(self.padding, self.len).map_err(super::io::into_io)?.collect();
-            self.pieces.reverse();
         }
-        loop {
-            let tail = self.tail.get_or_insert_default();
-            let len = tail.read_vectored(out)?;
-            match self.pieces.pop() {
-                Some(next) if len == 0 => self.tail = Some(std::io::Cursor::new(next)),
-                Some(next) => {
-                    self.pieces.push(next);
-                    return Ok(len);
-                }
-                None => return Ok(len),
-            }
-        }
+        self.tail.as_mut().map_or(Ok(0), |tail| tail.read_vectored(out))
     }
 }

@@ -104,7 +104,7 @@ impl Segment {
     }
 
     /// What is left of the chunk that holds plaintext byte `at`.
-    fn place(&mut self, at: usize) -> Option<&mut [u8]> {
+    pub(super) fn place(&mut self, at: usize) -> Option<&mut [u8]> {
         let start = at / CHUNK_LEN * SEALED_CHUNK_LEN;
         self.buffer.get_mut(start..start + CHUNK_LEN)?.get_mut(at % CHUNK_LEN..)
     }

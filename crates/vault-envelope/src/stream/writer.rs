@@ -8,15 +8,11 @@ use vault_crypto_core::header::Shape;
 use vault_crypto_core::{EncryptionContext, Operation, Result};
 
 use super::io::{into_io, writing};
-use super::segment::Segment;
+use super::outgoing::Outgoing;
 use crate::body::BodyKey;
 use crate::chunks::ChunkCipher;
 use crate::envelope::{Fresh, padding_flag};
-use crate::padding::TRAILER_LEN;
 use crate::{EnvelopeEncryption, Padding};
-
-/// Chunks that a [`SealWriter`] holds: 256 KiB.
-const WRITER_CHUNKS: usize = 16;
 
 /// A new message whose body is still to come. Make a writer of it, or seal a whole input in parallel.
 pub struct StreamSealer {
@@ -43,7 +39,7 @@ impl EnvelopeEncryption {
             body_context(suite, Shape::Stream, padding_flag(padding), &self.scope, context)?;
         let Fresh { secret, mut header } = self.fresh(suite, Shape::Stream).await?;
         header.exclusive = true;
-        let salt = self.shared.random.nonce(self.shared.clock.monotonic())?;
+        let salt = self.shared.message_id()?;
         header.message_id = salt;
         let header = secret.seal_header(&mut header, &self.scope, len)?;
         let key = BodyKey::new(&secret, suite, self.shared.backend).into_chunk_key()?;
@@ -77,18 +73,10 @@ impl StreamSealer {
     ///
     /// # Errors
     /// [`Io`](vault_crypto_core::ErrorKind::Io).
-    pub fn into_writer<W: Write>(self, mut out: W) -> Result<SealWriter<W>> {
-        out.write_all(&self.head()).map_err(writing(Operation::Seal))?;
-        Ok(SealWriter {
-            out,
-            cipher: self.cipher,
-            padding: self.padding,
-            segment: Segment::new(WRITER_CHUNKS),
-            filled: 0,
-            next_chunk: 0,
-            total: 0,
-            broken: false,
-        })
+    pub fn into_writer<W: Write>(self, out: W) -> Result<SealWriter<W>> {
+        let mut writer = SealWriter { out, message: Outgoing::new(self), broken: false };
+        writer.send().map_err(writing(Operation::Seal))?;
+        Ok(writer)
     }
 
     /// What stands before the first chunk.
@@ -108,12 +96,7 @@ impl fmt::Debug for StreamSealer {
 /// After an error every further call fails too.
 pub struct SealWriter<W> {
     out: W,
-    cipher: ChunkCipher,
-    padding: Padding,
-    segment: Segment,
-    filled: usize,
-    next_chunk: u64,
-    total: u64,
+    message: Outgoing,
     broken: bool,
 }
 
@@ -123,41 +106,37 @@ impl<W: Write> SealWriter<W> {
     /// # Errors
     /// [`Io`](vault_crypto_core::ErrorKind::Io).
     pub fn finish(mut self) -> Result<W> {
-        let len = self.total;
-        for piece in padding_tail(self.padding, len)? {
-            self.write_all(&piece).map_err(writing(Operation::Seal))?;
+        if self.broken {
+            return Err(writing(Operation::Seal)(broken()));
         }
-        self.seal_filled(true).map_err(writing(Operation::Seal))?;
+        while !self.message.ended() {
+            self.message.finish()?;
+            self.send().map_err(writing(Operation::Seal))?;
+        }
         self.out.flush().map_err(writing(Operation::Seal))?;
         Ok(self.out)
     }
 
-    fn seal_filled(&mut self, is_last: bool) -> std::io::Result<()> {
-        let stored = self
-            .cipher
-            .seal_segment(self.next_chunk, self.segment.stored_mut(), self.filled, is_last)
-            .map_err(into_io)?;
-        self.out.write_all(self.segment.stored(stored))?;
-        self.next_chunk += (self.filled / crate::CHUNK_LEN) as u64;
-        self.filled = 0;
-        Ok(())
+    fn take(&mut self, data: &[u8]) -> std::io::Result<usize> {
+        let taken = self.message.take(data).map_err(into_io)?;
+        self.send()?;
+        Ok(taken)
     }
 
-    fn take(&mut self, data: &[u8]) -> std::io::Result<usize> {
-        let copied = self.segment.fill(self.filled, data);
-        self.filled += copied;
-        self.total += copied as u64;
-        if self.filled == self.segment.plaintext_capacity() {
-            self.seal_filled(false)?;
-        }
-        Ok(copied)
+    /// Writes what is sealed.
+    fn send(&mut self) -> std::io::Result<()> {
+        let pending = self.message.pending();
+        let len = pending.len();
+        self.out.write_all(pending)?;
+        self.message.sent(len);
+        Ok(())
     }
 }
 
 impl<W: Write> Write for SealWriter<W> {
     fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
         if self.broken {
-            return Err(std::io::Error::other("an earlier write of this message failed"));
+            return Err(broken());
         }
         let result = self.take(data);
         self.broken = result.is_err();
@@ -172,22 +151,11 @@ impl<W: Write> Write for SealWriter<W> {
 
 impl<W> fmt::Debug for SealWriter<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SealWriter").field("written", &self.total).finish_non_exhaustive()
+        f.debug_struct("SealWriter").field("written", &self.message.total()).finish_non_exhaustive()
     }
 }
 
-/// Zeros and trailer behind a plaintext of `len` bytes, in pieces of bounded size.
-pub(super) fn padding_tail(padding: Padding, len: u64) -> Result<impl Iterator<Item = Vec<u8>>> {
-    const PIECE: u64 = 64 << 10;
-    let mut zeros = 0;
-    let mut trailer = Vec::new();
-    if !padding.is_none() {
-        zeros = crate::padding::padme(len + TRAILER_LEN as u64) - len - TRAILER_LEN as u64;
-        trailer = len.to_be_bytes().to_vec();
-    }
-    let pieces = (0..zeros.div_ceil(PIECE)).map(move |index| {
-        let len = (zeros - index * PIECE).min(PIECE);
-        vec![0; usize::try_from(len).unwrap_or(0)]
-    });
-    Ok(pieces.chain(std::iter::once(trailer)))
+/// What every call says after a failed one.
+pub(super) fn broken() -> std::io::Error {
+    std::io::Error::other("an earlier write of this message failed")
 }

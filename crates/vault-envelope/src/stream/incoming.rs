@@ -1,0 +1,194 @@
+//! From stored bytes to released plaintext, without any I/O: what the sync and the async reader
+//! share.
+
+use vault_crypto_core::{CryptoError, Operation, Result};
+use zeroize::Zeroize as _;
+
+use super::StreamOpener;
+use super::segment::Segment;
+use crate::chunks::ChunkCipher;
+use crate::padding::Unpadder;
+use crate::{CHUNK_LEN, OpenedBy, SEALED_CHUNK_LEN};
+
+/// Chunks that a reader holds: 64 KiB.
+pub(super) const READER_CHUNKS: usize = 4;
+
+/// A message that is being opened: fill [`place`](Self::place), [`open`](Self::open) it when it is
+/// full or the input ended, and give out the [`released`](Self::released) plaintext.
+pub(super) struct Incoming {
+    cipher: ChunkCipher,
+    opened_by: OpenedBy,
+    segment: Segment,
+    filled: usize,
+    next_chunk: u64,
+    unpadder: Option<Unpadder>,
+    pub(super) released: Released,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Reading,
+    Ended,
+    Failed,
+}
+
+impl Incoming {
+    pub(super) fn new(opener: StreamOpener) -> Self {
+        Self {
+            opened_by: opener.opened_by().clone(),
+            unpadder: opener.padded.then(Unpadder::default),
+            cipher: opener.cipher,
+            segment: Segment::new(READER_CHUNKS),
+            filled: 0,
+            next_chunk: 0,
+            released: Released::with_capacity(READER_CHUNKS * CHUNK_LEN),
+            state: State::Reading,
+        }
+    }
+
+    pub(super) fn opened_by(&self) -> &OpenedBy {
+        &self.opened_by
+    }
+
+    /// Whether all of the message was opened.
+    ///
+    /// # Errors
+    /// `AuthenticationFailed` after an earlier error: what follows it is not known to be authentic.
+    pub(super) fn ended(&self) -> Result<bool> {
+        match self.state {
+            State::Reading => Ok(false),
+            State::Ended => Ok(true),
+            State::Failed => Err(CryptoError::authentication_failed(Operation::Open)),
+        }
+    }
+
+    /// Nothing more comes out.
+    pub(super) fn fail(&mut self) {
+        self.state = State::Failed;
+        self.released.clear();
+    }
+
+    /// Where the next stored bytes go; empty when it is time to open them.
+    pub(super) fn place(&mut self) -> &mut [u8] {
+        self.segment.stored_mut().get_mut(self.filled..).unwrap_or_default()
+    }
+
+    /// `len` bytes were put there.
+    pub(super) fn advance(&mut self, len: usize) {
+        self.filled += len;
+    }
+
+    /// Opens what was filled in, while nothing is released; `is_last` if the input ended there.
+    pub(super) fn open(&mut self, is_last: bool) -> Result<()> {
+        let len = std::mem::take(&mut self.filled);
+        let stored = self.segment.stored_mut().get_mut(..len).unwrap_or_default();
+        let plaintext = self.cipher.open_segment(self.next_chunk, stored, is_last)?;
+        self.next_chunk += (len / SEALED_CHUNK_LEN) as u64;
+        self.released.reset();
+        for piece in self.segment.plaintext(plaintext) {
+            self.released.push(&piece, self.unpadder.as_mut())?;
+        }
+        if is_last {
+            if let Some(unpadder) = self.unpadder.take() {
+                self.released.finish(unpadder)?;
+            }
+            self.state = State::Ended;
+        }
+        Ok(())
+    }
+}
+
+/// Plaintext that is ready to be given out: zeros that were held back, as a count, then bytes.
+pub(super) struct Released {
+    zeros: u64,
+    bytes: Vec<u8>,
+    given: usize,
+}
+
+impl Released {
+    /// Room for `len` bytes between two calls of [`reset`](Self::reset), without moving them.
+    pub(super) fn with_capacity(len: usize) -> Self {
+        Self { zeros: 0, bytes: Vec::with_capacity(len), given: 0 }
+    }
+
+    /// Adds authenticated content.
+    pub(super) fn push(&mut self, content: &[u8], unpadder: Option<&mut Unpadder>) -> Result<()> {
+        let Some(unpadder) = unpadder else {
+            self.bytes.extend_from_slice(content);
+            return Ok(());
+        };
+        unpadder.push_runs(content, &mut |zeros, bytes| {
+            self.add(zeros, bytes);
+            Ok(())
+        })
+    }
+
+    /// Checks the padding at the end of the message.
+    pub(super) fn finish(&mut self, unpadder: Unpadder) -> Result<()> {
+        let zeros = unpadder.finish_runs()?;
+        self.add(zeros, &[]);
+        Ok(())
+    }
+
+    /// The next bytes, not necessarily all; empty if there are none.
+    pub(super) fn next(&self) -> &[u8] {
+        const ZEROS: [u8; CHUNK_LEN] = [0; CHUNK_LEN];
+        if self.zeros > 0 {
+            let len = usize::try_from(self.zeros).unwrap_or(usize::MAX).min(ZEROS.len());
+            return ZEROS.get(..len).unwrap_or_default();
+        }
+        self.bytes.get(self.given..).unwrap_or_default()
+    }
+
+    /// `len` of the [`next`](Self::next) bytes were given out.
+    pub(super) fn advance(&mut self, len: usize) {
+        if self.zeros > 0 {
+            self.zeros -= len as u64;
+        } else {
+            self.given += len;
+        }
+    }
+
+    /// Copies out what is ready; gives the number of bytes.
+    pub(super) fn give(&mut self, out: &mut [u8]) -> usize {
+        let next = self.next();
+        let len = next.len().min(out.len());
+        if let (Some(out), Some(next)) = (out.get_mut(..len), next.get(..len)) {
+            out.copy_from_slice(next);
+        }
+        self.advance(len);
+        len
+    }
+
+    /// Makes room again; the next bytes overwrite the ones before.
+    pub(super) fn reset(&mut self) {
+        self.zeros = 0;
+        self.bytes.clear();
+        self.given = 0;
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        self.bytes.zeroize();
+        self.reset();
+    }
+
+    /// Zeros before the first byte may be any number and stay a count. Behind a byte they are of
+    /// the same segment, so that they have their place in the buffer.
+    fn add(&mut self, zeros: u64, bytes: &[u8]) {
+        if self.bytes.is_empty() {
+            self.zeros += zeros;
+        } else {
+            let zeros = usize::try_from(zeros).unwrap_or(usize::MAX);
+            self.bytes.resize(self.bytes.len().saturating_add(zeros), 0);
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+}
+
+impl Drop for Released {
+    fn drop(&mut self) {
+        self.bytes.zeroize();
+    }
+}
