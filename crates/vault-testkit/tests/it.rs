@@ -7,6 +7,7 @@ mod it {
     mod faults;
     mod flawed;
     mod flawed_admin;
+    mod fork;
     mod layers_audit;
     mod layers_breaker;
     mod layers_metrics;

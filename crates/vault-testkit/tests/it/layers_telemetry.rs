@@ -26,6 +26,7 @@ fn calls_are_counted_and_traced_under_their_documented_names() {
     let scope = Scope::new([("tenant", "a-customer's-name"), ("table", "cards")]).unwrap();
     let context = WrapContext::data_key(scope);
     let secret = tracing::subscriber::with_default(traced.clone(), || {
+        listen(&traced, || drop(bench.generate(&kms)));
         metrics::with_local_recorder(&recorded, || {
             bench.faults.push(Fault::Delay(Duration::from_millis(250)));
             let generate = || bench.clock.run(kms.generate_data_key(&bench.key, &context));
@@ -62,6 +63,20 @@ fn calls_are_counted_and_traced_under_their_documented_names() {
     scan.assert_absent("metrics", &metrics);
     scan.assert_absent("traces", &traces);
     assert!(!traces.contains("customer"), "names of the scope, never values");
+}
+
+/// Calls until both the span and the event reach this thread's subscriber. `tracing` remembers for
+/// each of them whether anybody listens, and other tests, where nobody does, may have asked first.
+fn listen(traced: &Traced, call: impl Fn()) {
+    for _ in 0..1_000 {
+        call();
+        tracing::callsite::rebuild_interest_cache();
+        let text = std::mem::take(&mut *traced.0.lock().unwrap());
+        if text.contains("span vaultkit.kms") && text.contains("outcome=") {
+            return;
+        }
+    }
+    panic!("a call leaves no span or no event");
 }
 
 type Series = Vec<(String, Arc<AtomicU64>)>;
