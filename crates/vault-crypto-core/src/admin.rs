@@ -33,7 +33,8 @@ pub trait KmsAdmin: KmsProvider {
     ///
     /// # Errors
     /// As under `# Behavior`, `KeyNotFound`, or what the service says.
-    async fn rotate_key(&self, key_id: &KeyId, options: RotateOptions) -> Result<KeyRotationResult>;
+    async fn rotate_key(&self, key_id: &KeyId, options: RotateOptions)
+    -> Result<KeyRotationResult>;
 
     /// Writes with the staged version from now on.
     ///

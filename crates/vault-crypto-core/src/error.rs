@@ -9,68 +9,69 @@ use std::fmt;
 
 use crate::KeyId;
 
-/// What went wrong, in terms a caller can act on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// The key, the context or the bytes are not the ones of sealing. One answer for all three.
-    AuthenticationFailed,
-    /// The bytes are not a message of this format, or are cut off inside its header.
-    Malformed,
-    /// A format version, suite, extension or operation that this build does not know or have.
-    Unsupported,
-    /// An argument that can never work: repeated context name, bad key id, wrong length.
-    InvalidInput,
-    /// A finite limit would be passed: budget, size, number of slots.
-    LimitExceeded,
-    /// None of the message's key slots is among the keys the reader allows.
-    KeyNotAllowed,
-    /// The key or key version does not exist.
-    KeyNotFound,
-    /// The key exists but its state forbids the operation (disabled, pending deletion).
-    KeyUnusable,
-    /// A key, alias or store of that name exists already, or somebody else changed it meanwhile.
-    Conflict,
-    /// The caller may not do this.
-    PermissionDenied,
-    /// The service asks for fewer requests; retry later.
-    Throttled,
-    /// No answer in time. A mutation may have happened.
-    TimedOut,
-    /// The service or key store cannot be reached or answers that it is not ready.
-    Unavailable,
-    /// The key store is damaged, older than its generation, or its files have the wrong mode.
-    StoreDamaged,
-    /// Reading or writing failed; the source says how.
-    Io,
-    /// A defect of this library or of a backend.
-    Internal,
+/// Defines an enum whose variants have stable names, said once.
+macro_rules! named {
+    (
+        $(#[$doc:meta])*
+        pub enum $enum:ident { $($(#[$variant_doc:meta])* $variant:ident = $name:literal,)+ }
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $enum { $($(#[$variant_doc])* $variant,)+ }
+
+        impl $enum {
+            /// Every value that this version knows.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// A stable name for logs, metrics and `--json`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+        }
+    };
+}
+
+named! {
+    /// What went wrong, in terms a caller can act on.
+    pub enum ErrorKind {
+        /// The key, the context or the bytes are not the ones of sealing. One answer for all three.
+        AuthenticationFailed = "authentication_failed",
+        /// The bytes are not a message of this format, or are cut off inside its header.
+        Malformed = "malformed",
+        /// A format version, suite, extension or operation that this build does not know or have.
+        Unsupported = "unsupported",
+        /// An argument that can never work: repeated context name, bad key id, wrong length.
+        InvalidInput = "invalid_input",
+        /// A finite limit would be passed: budget, size, number of slots.
+        LimitExceeded = "limit_exceeded",
+        /// None of the message's key slots is among the keys the reader allows.
+        KeyNotAllowed = "key_not_allowed",
+        /// The key or key version does not exist.
+        KeyNotFound = "key_not_found",
+        /// The key exists but its state forbids the operation (disabled, pending deletion).
+        KeyUnusable = "key_unusable",
+        /// A key, alias or store of that name exists already, or somebody else changed it meanwhile.
+        Conflict = "conflict",
+        /// The caller may not do this.
+        PermissionDenied = "permission_denied",
+        /// The service asks for fewer requests; retry later.
+        Throttled = "throttled",
+        /// No answer in time. A mutation may have happened.
+        TimedOut = "timed_out",
+        /// The service or key store cannot be reached or answers that it is not ready.
+        Unavailable = "unavailable",
+        /// The key store is damaged, older than its generation, or its files have the wrong mode.
+        StoreDamaged = "store_damaged",
+        /// Reading or writing failed; the source says how.
+        Io = "io",
+        /// A defect of this library or of a backend.
+        Internal = "internal",
+    }
 }
 
 impl ErrorKind {
-    /// A stable name for logs, metrics and `--json`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AuthenticationFailed => "authentication_failed",
-            Self::Malformed => "malformed",
-            Self::Unsupported => "unsupported",
-            Self::InvalidInput => "invalid_input",
-            Self::LimitExceeded => "limit_exceeded",
-            Self::KeyNotAllowed => "key_not_allowed",
-            Self::KeyNotFound => "key_not_found",
-            Self::KeyUnusable => "key_unusable",
-            Self::Conflict => "conflict",
-            Self::PermissionDenied => "permission_denied",
-            Self::Throttled => "throttled",
-            Self::TimedOut => "timed_out",
-            Self::Unavailable => "unavailable",
-            Self::StoreDamaged => "store_damaged",
-            Self::Io => "io",
-            Self::Internal => "internal",
-        }
-    }
-
     const fn sentence(self) -> &'static str {
         match self {
             Self::AuthenticationFailed => {
@@ -95,90 +96,57 @@ impl ErrorKind {
     }
 }
 
-/// The operation that failed; also the `operation` label of audit events, spans and metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Operation {
-    /// Sealing a message.
-    Seal,
-    /// Opening a message.
-    Open,
-    /// Changing a message's key slots.
-    Rewrap,
-    /// Reading a message's header.
-    Inspect,
-    /// `KmsProvider::generate_data_key`.
-    GenerateDataKey,
-    /// `KmsProvider::wrap_data_key`.
-    WrapDataKey,
-    /// `KmsProvider::decrypt_data_key`.
-    DecryptDataKey,
-    /// `KmsProvider::rewrap_data_key`.
-    RewrapDataKey,
-    /// `KmsProvider::encrypt`.
-    Encrypt,
-    /// `KmsProvider::decrypt`.
-    Decrypt,
-    /// `KmsProvider::describe_key`.
-    DescribeKey,
-    /// `KmsProvider::health_check`.
-    HealthCheck,
-    /// `KmsAdmin::create_key`.
-    CreateKey,
-    /// `KmsAdmin::rotate_key`.
-    RotateKey,
-    /// `KmsAdmin::promote_key`.
-    PromoteKey,
-    /// `KmsAdmin::enable_key`.
-    EnableKey,
-    /// `KmsAdmin::disable_key`.
-    DisableKey,
-    /// `KmsAdmin::schedule_key_deletion`.
-    ScheduleKeyDeletion,
-    /// `KmsAdmin::cancel_key_deletion`.
-    CancelKeyDeletion,
-    /// `KmsAdmin::list_keys`.
-    ListKeys,
-    /// `KmsAdmin::tag_key`.
-    TagKey,
-    /// A primitive: cipher, MAC, key derivation, randomness.
-    Primitive,
-    /// Opening, reading or writing a key store.
-    KeyStore,
-    /// Reading or checking configuration and arguments.
-    Configure,
-}
-
-impl Operation {
-    /// A stable name for logs, metrics and `--json`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Seal => "seal",
-            Self::Open => "open",
-            Self::Rewrap => "rewrap",
-            Self::Inspect => "inspect",
-            Self::GenerateDataKey => "generate_data_key",
-            Self::WrapDataKey => "wrap_data_key",
-            Self::DecryptDataKey => "decrypt_data_key",
-            Self::RewrapDataKey => "rewrap_data_key",
-            Self::Encrypt => "encrypt",
-            Self::Decrypt => "decrypt",
-            Self::DescribeKey => "describe_key",
-            Self::HealthCheck => "health_check",
-            Self::CreateKey => "create_key",
-            Self::RotateKey => "rotate_key",
-            Self::PromoteKey => "promote_key",
-            Self::EnableKey => "enable_key",
-            Self::DisableKey => "disable_key",
-            Self::ScheduleKeyDeletion => "schedule_key_deletion",
-            Self::CancelKeyDeletion => "cancel_key_deletion",
-            Self::ListKeys => "list_keys",
-            Self::TagKey => "tag_key",
-            Self::Primitive => "primitive",
-            Self::KeyStore => "key_store",
-            Self::Configure => "configure",
-        }
+named! {
+    /// The operation that failed; also the `operation` label of audit events, spans and metrics.
+    pub enum Operation {
+        /// Sealing a message.
+        Seal = "seal",
+        /// Opening a message.
+        Open = "open",
+        /// Changing a message's key slots.
+        Rewrap = "rewrap",
+        /// Reading a message's header.
+        Inspect = "inspect",
+        /// `KmsProvider::generate_data_key`.
+        GenerateDataKey = "generate_data_key",
+        /// `KmsProvider::wrap_data_key`.
+        WrapDataKey = "wrap_data_key",
+        /// `KmsProvider::decrypt_data_key`.
+        DecryptDataKey = "decrypt_data_key",
+        /// `KmsProvider::rewrap_data_key`.
+        RewrapDataKey = "rewrap_data_key",
+        /// `KmsProvider::encrypt`.
+        Encrypt = "encrypt",
+        /// `KmsProvider::decrypt`.
+        Decrypt = "decrypt",
+        /// `KmsProvider::describe_key`.
+        DescribeKey = "describe_key",
+        /// `KmsProvider::health_check`.
+        HealthCheck = "health_check",
+        /// `KmsAdmin::create_key`.
+        CreateKey = "create_key",
+        /// `KmsAdmin::rotate_key`.
+        RotateKey = "rotate_key",
+        /// `KmsAdmin::promote_key`.
+        PromoteKey = "promote_key",
+        /// `KmsAdmin::enable_key`.
+        EnableKey = "enable_key",
+        /// `KmsAdmin::disable_key`.
+        DisableKey = "disable_key",
+        /// `KmsAdmin::schedule_key_deletion`.
+        ScheduleKeyDeletion = "schedule_key_deletion",
+        /// `KmsAdmin::cancel_key_deletion`.
+        CancelKeyDeletion = "cancel_key_deletion",
+        /// `KmsAdmin::list_keys`.
+        ListKeys = "list_keys",
+        /// `KmsAdmin::tag_key`.
+        TagKey = "tag_key",
+        /// A primitive: cipher, MAC, key derivation, randomness.
+        Primitive = "primitive",
+        /// Opening, reading or writing a key store.
+        KeyStore = "key_store",
+        /// Reading or checking configuration and arguments.
+        Configure = "configure",
     }
 }
 

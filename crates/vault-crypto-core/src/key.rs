@@ -38,9 +38,8 @@ impl KeyId {
             || self.0.len() > MAX_KEY_ID_LEN
             || self.0.chars().any(char::is_control)
         {
-            return Err(CryptoError::new(ErrorKind::InvalidInput, Operation::Configure).with_detail(
-                "a key id has 1 to 2048 bytes of UTF-8 without control characters",
-            ));
+            return Err(CryptoError::new(ErrorKind::InvalidInput, Operation::Configure)
+                .with_detail("a key id has 1 to 2048 bytes of UTF-8 without control characters"));
         }
         Ok(())
     }

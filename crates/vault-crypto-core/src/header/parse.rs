@@ -213,9 +213,9 @@ fn parse_wrapped(reader: &mut Reader<'_>, slot: &mut Slot) -> Result<()> {
     let version = reader.field().ok_or_else(short)?;
     let wrapped = reader.field().ok_or_else(short)?;
     let text = std::str::from_utf8(version).ok().filter(|text| text.len() <= MAX_KEY_VERSION_LEN);
-    slot.version = text
-        .and_then(|text| KeyVersion::new(text).ok())
-        .ok_or_else(|| malformed("a slot's key version has a byte or length that is not allowed"))?;
+    slot.version = text.and_then(|text| KeyVersion::new(text).ok()).ok_or_else(|| {
+        malformed("a slot's key version has a byte or length that is not allowed")
+    })?;
     if wrapped.is_empty() && slot.version.is_known() {
         return Err(malformed("a missing slot names a key version"));
     }

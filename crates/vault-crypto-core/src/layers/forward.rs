@@ -129,7 +129,11 @@ impl<I: Intercept, K: KmsAdmin + ?Sized> KmsAdmin for Layered<I, K> {
         self.layer.intercept(&call, Attempt::new(&make)).await
     }
 
-    async fn rotate_key(&self, key_id: &KeyId, options: RotateOptions) -> Result<KeyRotationResult> {
+    async fn rotate_key(
+        &self,
+        key_id: &KeyId,
+        options: RotateOptions,
+    ) -> Result<KeyRotationResult> {
         let call = self.call(Operation::RotateKey).on(key_id);
         let make = || self.kms.rotate_key(key_id, options);
         self.layer.intercept(&call, Attempt::new(&make)).await

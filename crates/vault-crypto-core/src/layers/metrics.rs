@@ -16,46 +16,6 @@ use crate::{Clock, ErrorKind, Operation, Result};
 /// Upper ends of the latency buckets in milliseconds; a last bucket takes what is slower.
 pub const LATENCY_BUCKETS: [u64; 12] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 5_000, 20_000];
 
-const OPERATIONS: [Operation; 17] = [
-    Operation::GenerateDataKey,
-    Operation::WrapDataKey,
-    Operation::DecryptDataKey,
-    Operation::RewrapDataKey,
-    Operation::Encrypt,
-    Operation::Decrypt,
-    Operation::DescribeKey,
-    Operation::HealthCheck,
-    Operation::CreateKey,
-    Operation::RotateKey,
-    Operation::PromoteKey,
-    Operation::EnableKey,
-    Operation::DisableKey,
-    Operation::ScheduleKeyDeletion,
-    Operation::CancelKeyDeletion,
-    Operation::ListKeys,
-    Operation::TagKey,
-];
-
-/// `Internal` stands last and takes the kinds that this list has not learnt yet.
-const KINDS: [ErrorKind; 16] = [
-    ErrorKind::AuthenticationFailed,
-    ErrorKind::Malformed,
-    ErrorKind::Unsupported,
-    ErrorKind::InvalidInput,
-    ErrorKind::LimitExceeded,
-    ErrorKind::KeyNotAllowed,
-    ErrorKind::KeyNotFound,
-    ErrorKind::KeyUnusable,
-    ErrorKind::Conflict,
-    ErrorKind::PermissionDenied,
-    ErrorKind::Throttled,
-    ErrorKind::TimedOut,
-    ErrorKind::Unavailable,
-    ErrorKind::StoreDamaged,
-    ErrorKind::Io,
-    ErrorKind::Internal,
-];
-
 /// Counts every call in a [`KmsMetrics`]. Clones share it.
 #[derive(Debug, Clone)]
 pub struct MetricsLayer {
@@ -80,14 +40,16 @@ impl MetricsLayer {
 /// What a [`MetricsLayer`] counted since it was made.
 #[derive(Default)]
 pub struct KmsMetrics {
-    operations: [Counters; OPERATIONS.len()],
+    /// In the order of `Operation::ALL`.
+    operations: [Counters; Operation::ALL.len()],
 }
 
 #[derive(Default)]
 struct Counters {
     ok: AtomicU64,
     cancelled: AtomicU64,
-    failed: [AtomicU64; KINDS.len()],
+    /// In the order of `ErrorKind::ALL`.
+    failed: [AtomicU64; ErrorKind::ALL.len()],
     buckets: [AtomicU64; LATENCY_BUCKETS.len() + 1],
     total_micros: AtomicU64,
 }
@@ -114,8 +76,8 @@ impl KmsMetrics {
     /// The counts of every operation that was called, read one after another while others count on.
     #[must_use]
     pub fn snapshot(&self) -> Vec<OperationMetrics> {
-        let all = OPERATIONS.into_iter().zip(&self.operations);
-        let read = all.map(|(operation, counters)| counters.read(operation));
+        let all = Operation::ALL.iter().zip(&self.operations);
+        let read = all.map(|(operation, counters)| counters.read(*operation));
         read.filter(|m| m.ok + m.cancelled > 0 || !m.failed.is_empty()).collect()
     }
 
@@ -126,8 +88,7 @@ impl KmsMetrics {
     }
 
     fn counters(&self, operation: Operation) -> Option<&Counters> {
-        let at = OPERATIONS.iter().position(|known| *known == operation)?;
-        self.operations.get(at)
+        self.operations.get(operation as usize)
     }
 }
 
@@ -141,10 +102,7 @@ impl Counters {
     fn ended(&self, failure: Option<ErrorKind>, took: Duration) {
         match failure {
             None => add(Some(&self.ok), 1),
-            Some(kind) => {
-                let known = KINDS.iter().position(|known| *known == kind);
-                add(self.failed.get(known.unwrap_or(KINDS.len() - 1)), 1);
-            }
+            Some(kind) => add(self.failed.get(kind as usize), 1),
         }
         let bucket = LATENCY_BUCKETS.iter().position(|end| took <= Duration::from_millis(*end));
         add(self.buckets.get(bucket.unwrap_or(LATENCY_BUCKETS.len())), 1);
@@ -152,7 +110,7 @@ impl Counters {
     }
 
     fn read(&self, operation: Operation) -> OperationMetrics {
-        let failed = KINDS.into_iter().zip(self.failed.iter().map(load));
+        let failed = ErrorKind::ALL.iter().copied().zip(self.failed.iter().map(load));
         OperationMetrics {
             operation,
             ok: load(&self.ok),
@@ -237,11 +195,8 @@ fn in_span<F: Future>(_: &Call<'_>, future: F) -> F {
 
 #[cfg(feature = "telemetry")]
 fn emit(call: &Call<'_>, outcome: &'static str, took: Option<Duration>) {
-    let labels = [
-        ("operation", call.operation.as_str()),
-        ("provider", call.provider),
-        ("outcome", outcome),
-    ];
+    let labels =
+        [("operation", call.operation.as_str()), ("provider", call.provider), ("outcome", outcome)];
     metrics::counter!("vaultkit_kms_calls_total", &labels).increment(1);
     if let Some(took) = took {
         metrics::histogram!("vaultkit_kms_call_duration_seconds", &labels).record(took);

@@ -68,11 +68,7 @@ impl RetryLayer {
     }
 
     fn worth_repeating(call: &Call<'_>, error: &CryptoError) -> bool {
-        if call.is_mutation() {
-            error.kind() == ErrorKind::Throttled
-        } else {
-            error.is_retryable()
-        }
+        if call.is_mutation() { error.kind() == ErrorKind::Throttled } else { error.is_retryable() }
     }
 
     /// Evenly from zero to the upper end for the delay after `attempts` attempts.

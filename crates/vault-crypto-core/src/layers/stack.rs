@@ -7,9 +7,9 @@ use super::{
     AuditLayer, CircuitBreakerLayer, Intercept, Layered, MetricsLayer, RateLimitLayer, RetryLayer,
     TimeoutLayer,
 };
-use crate::KmsProvider;
 #[cfg(feature = "admin")]
 use crate::KmsAdmin;
+use crate::KmsProvider;
 
 /// Puts layers around a KMS. Whatever order they are named in, they are stacked so:
 ///

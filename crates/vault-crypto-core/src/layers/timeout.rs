@@ -35,7 +35,9 @@ impl Intercept for TimeoutLayer {
         let race = Race { call: attempt.run(), limit: self.clock.sleep(self.limit) };
         match race.await {
             Some(answer) => answer,
-            None => Err(call.error(ErrorKind::TimedOut).with_detail(format!("no answer from the KMS within {:?}", self.limit))),
+            None => Err(call
+                .error(ErrorKind::TimedOut)
+                .with_detail(format!("no answer from the KMS within {:?}", self.limit))),
         }
     }
 }
@@ -56,4 +58,3 @@ impl<T> Future for Race<'_, T> {
         self.limit.as_mut().poll(cx).map(|()| None)
     }
 }
-
