@@ -27,6 +27,8 @@ pub use padding::Padding;
 pub use plan::{RangePlan, plan_range};
 pub use rewrap::Rewrapped;
 pub use sealing::SealingKey;
+#[cfg(feature = "async")]
+pub use stream::{AsyncOpenReader, AsyncSealWriter, Spawner};
 pub use stream::{OpenReader, SealWriter, StreamOpener, StreamSealer};
 pub use unlock::OpenedBy;
 pub use whole::WholeMessage;

@@ -1,6 +1,14 @@
 //! The integration tests of the envelope, one binary.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests, where a panic is the report"
+)]
 
 mod it {
+    #[cfg(feature = "async")]
+    mod asynchronous;
     mod compact;
     mod hostile;
     mod interop;

@@ -192,3 +192,32 @@ impl Drop for Released {
         self.bytes.zeroize();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_that_may_be_plaintext_or_padding_take_no_memory() {
+        let mut unpadder = Unpadder::default();
+        let mut released = Released::with_capacity(READER_CHUNKS * CHUNK_LEN);
+        let capacity = released.bytes.capacity();
+        let segment = [0; READER_CHUNKS * CHUNK_LEN];
+        for _ in 0..1_000 {
+            released.reset();
+            released.push(&segment, Some(&mut unpadder)).unwrap();
+            assert!(released.next().is_empty());
+        }
+        released.push(&[7; 20], Some(&mut unpadder)).unwrap();
+        let (mut zeros, mut out) = (0, [1; 1_000]);
+        let rest = loop {
+            let len = released.give(&mut out);
+            if out[0] == 7 {
+                break len;
+            }
+            zeros += out[..len].iter().filter(|byte| **byte == 0).count();
+        };
+        assert_eq!((zeros, rest), (1_000 * segment.len(), 12));
+        assert_eq!(released.bytes.capacity(), capacity);
+    }
+}

@@ -63,6 +63,14 @@ impl<T> Receiver<T> {
     }
 }
 
+/// Who does not wait any more is not woken, and its task is not held.
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        let waker = lock(&self.0).waker.take();
+        drop(waker);
+    }
+}
+
 fn lock<T>(shared: &Mutex<Channel<T>>) -> MutexGuard<'_, Channel<T>> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
