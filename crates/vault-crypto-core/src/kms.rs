@@ -18,6 +18,16 @@ pub trait KmsProvider: Send + Sync {
     /// What this backend can do.
     fn capabilities(&self) -> Capabilities;
 
+    /// The canonical form of a key id, where it can be told without asking the service: a reader
+    /// then compares a message's slots with its allowed keys at no cost. An alias gives `None`.
+    ///
+    /// # Behavior
+    /// - Where it answers, the answer is the key id that `describe_key` gives.
+    fn canonical_key_id(&self, key_id: &KeyId) -> Option<KeyId> {
+        let _ = key_id;
+        None
+    }
+
     /// Makes a new 32-byte data key under `key_id`, bound to `context`.
     ///
     /// # Behavior

@@ -35,7 +35,8 @@ impl AllowedKeys {
         Self(Vec::new())
     }
 
-    /// Adds one key. An alias is resolved once, by `describe_key`.
+    /// Adds one key. An alias is resolved once, by `describe_key`, when the first message with
+    /// another key id comes; give canonical ids where a reader may not describe keys.
     #[must_use]
     pub fn key(mut self, kms: Arc<dyn KmsProvider>, key_id: impl Into<KeyId>) -> Self {
         let which = Which::Key(key_id.into(), Arc::default());
@@ -83,6 +84,10 @@ impl AllowedKey {
         if slot.kind != slot_kind(&*self.kms) || slot.binding != binding(&*self.kms) {
             return Ok(None);
         }
+        // Parameters that this version does not know: a slot of a later day, skipped.
+        if !slot.parameters.is_empty() {
+            return Ok(None);
+        }
         let Ok(text) = std::str::from_utf8(&slot.key_id) else { return Ok(None) };
         let stored = KeyId::from(text);
         let matches = match &self.which {
@@ -99,7 +104,10 @@ impl AllowedKey {
         if let Some(canonical) = known.get() {
             return Ok(canonical.clone());
         }
-        let canonical = self.kms.describe_key(configured).await?.key_id;
+        let canonical = match self.kms.canonical_key_id(configured) {
+            Some(canonical) => canonical,
+            None => self.kms.describe_key(configured).await?.key_id,
+        };
         Ok(known.get_or_init(|| canonical).clone())
     }
 }

@@ -1,7 +1,7 @@
 //! Moving a message to the current version of its key, or to another key, without reading its body.
 
 use vault_crypto_core::derive::DataKeySecret;
-use vault_crypto_core::header::{Header, ParsedHeader, Slot, parse};
+use vault_crypto_core::header::{ParsedHeader, Slot, parse};
 use vault_crypto_core::{
     CryptoError, EncryptedData, ErrorKind, KeyId, KeyVersion, Operation, Result, Scope,
     WrapContext, WrappedKey,
@@ -54,6 +54,7 @@ impl EnvelopeEncryption {
     /// `bytes` is not looked at.
     ///
     /// Within one key the wrapped bytes alone change, in the service where it can. Where the header
+    /// has a slot for this envelope's key that is not filled yet, it is filled. Where it
     /// names this envelope's key nowhere, its opening slot is replaced: then who may open changes,
     /// which on a SHARED data key takes [`rewrap_shared`](Self::rewrap_shared).
     ///
@@ -83,40 +84,46 @@ impl EnvelopeEncryption {
         parsed: &ParsedHeader<'_>,
         may_open_scope: bool,
     ) -> Result<Rewrapped<Vec<u8>>> {
+        self.check_supported(&parsed.header)?;
         let kms = &*self.shared.kms;
         let info = kms.describe_key(&self.shared.key_id).await?;
-        let own = parsed.header.slots.iter().position(|slot| {
+        let own = parsed.header.slots.iter().enumerate().find(|(_, slot)| {
             slot.kind == slot_kind(kms) && slot.key_id == info.key_id.as_str().as_bytes()
         });
-        match own.and_then(|index| Some((index, parsed.header.slots.get(index)?))) {
-            Some((index, slot)) if !slot.is_missing() => {
-                let current = info.primary_version.filter(KeyVersion::is_known);
-                if current.is_some_and(|version| version == slot.version) {
-                    return Ok(Rewrapped::Unchanged);
-                }
-                self.rewrap_in_place(parsed, index, slot, &info.key_id).await
+        let Some((index, slot)) = own else {
+            return self.move_to_own_key(parsed, &info.key_id, may_open_scope).await;
+        };
+        let context = WrapContext::data_key(self.scope.clone());
+        let new = if slot.is_missing() {
+            let plaintext = self.unlock(parsed).await?.plaintext;
+            kms.wrap_data_key(&info.key_id, &plaintext, &context).await?
+        } else {
+            let current = info.primary_version.filter(KeyVersion::is_known);
+            if current.is_some_and(|version| version == slot.version) {
+                return Ok(Rewrapped::Unchanged);
             }
-            _ => self.move_to_own_key(parsed, &info.key_id, may_open_scope).await,
-        }
+            let (bytes, version) = (slot.wrapped.clone(), slot.version.clone());
+            let old = WrappedKey::new(bytes, info.key_id.clone(), version);
+            kms.rewrap_data_key(&old, &info.key_id, &context).await?
+        };
+        self.fill(parsed, index, new, &context).await
     }
 
-    /// The same key, a newer version: the covered part and its MAC stay as they are.
-    async fn rewrap_in_place(
+    /// The same key, other wrapped bytes: the covered part and its MAC stay as they are.
+    async fn fill(
         &self,
         parsed: &ParsedHeader<'_>,
         index: usize,
-        slot: &Slot,
-        key_id: &KeyId,
+        new: WrappedKey,
+        context: &WrapContext,
     ) -> Result<Rewrapped<Vec<u8>>> {
-        let kms = &*self.shared.kms;
-        let context = WrapContext::data_key(self.scope.clone());
-        let old = WrappedKey::new(slot.wrapped.clone(), key_id.clone(), slot.version.clone());
-        let new = kms.rewrap_data_key(&old, key_id, &context).await?;
         // The old bytes are given up only after the new ones were seen to open this header.
-        let secret = self.unwrap_and_verify(&new, parsed, &context).await?;
-        drop(secret);
+        self.unwrap_and_verify(&new, parsed, context).await?;
         let mut header = parsed.header.clone();
-        fill(&mut header, index, new);
+        if let Some(slot) = header.slots.get_mut(index) {
+            slot.version = new.version;
+            slot.wrapped = new.bytes;
+        }
         Ok(Rewrapped::Changed(header.encode(parsed.mac, alignment(parsed))?))
     }
 
@@ -159,18 +166,9 @@ impl EnvelopeEncryption {
         wrapped: &WrappedKey,
         parsed: &ParsedHeader<'_>,
         context: &WrapContext,
-    ) -> Result<DataKeySecret> {
+    ) -> Result<()> {
         let plaintext = self.shared.kms.decrypt_data_key(wrapped, context).await?;
-        let secret = DataKeySecret::new(&plaintext)?;
-        secret.verify_header(parsed, &self.scope)?;
-        Ok(secret)
-    }
-}
-
-fn fill(header: &mut Header, index: usize, new: WrappedKey) {
-    if let Some(slot) = header.slots.get_mut(index) {
-        slot.version = new.version;
-        slot.wrapped = new.bytes;
+        DataKeySecret::new(&plaintext)?.verify_header(parsed, &self.scope)
     }
 }
 

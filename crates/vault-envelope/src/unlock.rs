@@ -2,7 +2,7 @@
 //! steps 1 to 6).
 
 use vault_crypto_core::derive::DataKeySecret;
-use vault_crypto_core::header::{MAX_SLOTS, ParsedHeader, Shape, Slot, SlotKind};
+use vault_crypto_core::header::{Header, MAX_SLOTS, ParsedHeader, Shape, Slot, SlotKind};
 use vault_crypto_core::{
     CryptoError, ErrorKind, KeyId, KeyVersion, Operation, Result, SecureBytes, WrapContext,
     WrappedKey,
@@ -36,14 +36,7 @@ impl EnvelopeEncryption {
     /// Checks what needs no key, then tries the allowed keys in order.
     pub(crate) async fn unlock(&self, parsed: &ParsedHeader<'_>) -> Result<Unlocked> {
         let header = &parsed.header;
-        if !self.shared.suites.contains(&header.suite) {
-            return Err(CryptoError::new(ErrorKind::Unsupported, Operation::Open)
-                .with_detail("the message's suite is not among the allowed ones"));
-        }
-        if header.threshold > 1 {
-            return Err(CryptoError::new(ErrorKind::Unsupported, Operation::Open)
-                .with_detail("the message needs several parties to open; this version cannot"));
-        }
+        self.check_supported(header)?;
         let mut failure: Option<CryptoError> = None;
         let mut tried = [false; MAX_SLOTS];
         for entry in self.shared.allowed.iter() {
@@ -63,6 +56,20 @@ impl EnvelopeEncryption {
             CryptoError::new(ErrorKind::KeyNotAllowed, Operation::Open)
                 .with_detail(named_keys(parsed))
         }))
+    }
+
+    /// What a reader refuses whatever its keys: suites that are not allowed, and shares.
+    pub(crate) fn check_supported(&self, header: &Header) -> Result<()> {
+        let unsupported =
+            |why| CryptoError::new(ErrorKind::Unsupported, Operation::Open).with_detail(why);
+        if !self.shared.suites.contains(&header.suite) {
+            return Err(unsupported("the message's suite is not among the allowed ones"));
+        }
+        if header.threshold > 1 {
+            let why = "the message needs several parties to open; this version cannot";
+            return Err(unsupported(why));
+        }
+        Ok(())
     }
 
     /// One attempt for one slot, if `entry` allows it: unwrap, then verify id and MAC.

@@ -37,6 +37,11 @@ impl KmsProvider for LocalKms {
         all
     }
 
+    fn canonical_key_id(&self, key_id: &KeyId) -> Option<KeyId> {
+        let name = self.store_id.name_in(key_id).ok()?;
+        Some(self.store_id.key_id(name))
+    }
+
     async fn generate_data_key(&self, key_id: &KeyId, context: &WrapContext) -> Result<DataKey> {
         let operation = Operation::GenerateDataKey;
         let mut plaintext = SecureBytes::zeroed(DATA_KEY_LEN);

@@ -203,6 +203,10 @@ impl KmsProvider for MemoryKms {
         self.capabilities
     }
 
+    fn canonical_key_id(&self, key_id: &KeyId) -> Option<KeyId> {
+        Some(self.lock().canonical(key_id))
+    }
+
     async fn generate_data_key(&self, key_id: &KeyId, context: &WrapContext) -> Result<DataKey> {
         let store = self.counted(Operation::GenerateDataKey);
         let (key_id, key) = store.usable(key_id, Operation::GenerateDataKey)?;

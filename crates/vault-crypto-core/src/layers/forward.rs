@@ -52,6 +52,10 @@ impl<I: Intercept, K: KmsProvider + ?Sized> KmsProvider for Layered<I, K> {
         self.kms.capabilities()
     }
 
+    fn canonical_key_id(&self, key_id: &KeyId) -> Option<KeyId> {
+        self.kms.canonical_key_id(key_id)
+    }
+
     async fn generate_data_key(&self, key_id: &KeyId, context: &WrapContext) -> Result<DataKey> {
         let call = self.call(Operation::GenerateDataKey).on(key_id).within(&context.scope);
         let make = || self.kms.generate_data_key(key_id, context);

@@ -58,3 +58,31 @@ fn a_shared_data_key_moves_only_by_the_operation_that_names_its_scope() {
     assert_eq!(kind_of(wrong), ErrorKind::InvalidInput);
     assert!(block_on(mover.rewrap_shared(sealed.as_bytes(), &scope)).is_ok());
 }
+
+#[test]
+fn a_slot_that_is_not_filled_yet_is_unavailable_and_rewrap_fills_it() {
+    use vault_crypto_core::header::{Binding, Header, Shape, Slot, SlotKind, Suite};
+    use vault_crypto_core::{KeyVersion, KmsProvider as _, WrapContext, derive::DataKeySecret};
+    let (kms, key) = kms();
+    let second = kms.add_key("second").unwrap();
+    let data_key =
+        block_on(kms.generate_data_key(&key, &WrapContext::data_key(Scope::empty()))).unwrap();
+    let secret = DataKeySecret::new(data_key.plaintext()).unwrap();
+    let slot =
+        |id, version, bytes| Slot::kms(SlotKind::OTHER_KMS, Binding::Kms, id, version, bytes);
+    let wrapped = data_key.wrapped().clone();
+    let mut header = Header::new(Suite::KcXaes256Gcm, Shape::KeyEntry);
+    header.slots.push(slot(&wrapped.key_id, wrapped.version, wrapped.bytes));
+    header.slots.push(slot(&second, KeyVersion::unknown(), Vec::new()));
+    let entry = secret.seal_header(&mut header, &Scope::empty(), None).unwrap();
+
+    let alone = EnvelopeEncryption::new(kms.clone(), second.clone());
+    assert_eq!(kind_of(block_on(alone.open_stored_key(&entry))), ErrorKind::Unavailable);
+    let filler = EnvelopeEncryption::builder(kms.clone(), second)
+        .allow(AllowedKeys::none().key(kms, key))
+        .build()
+        .unwrap();
+    let filled = block_on(filler.rewrap_header(&entry)).unwrap().changed().unwrap();
+    assert_eq!(parse(&filled).unwrap().covered, parse(&entry).unwrap().covered);
+    assert!(block_on(alone.open_stored_key(&filled)).is_ok());
+}

@@ -18,6 +18,9 @@ pub const CASES: &[Case<KmsFixture>] = cases! { KmsFixture;
         "The wrapped form opens with `decrypt_data_key` under the same context." => the_wrapped_form_opens,
         "The answer's `key_id` is canonical, and names the version that wrapped where the service reports it." => the_answer_names_key_and_version,
     }
+    "KmsProvider::canonical_key_id" {
+        "Where it answers, the answer is the key id that `describe_key` gives." => canonical_ids_are_those_described,
+    }
     "KmsProvider::wrap_data_key" {
         "1 to 4,096 bytes are taken; none or more is `InvalidInput`." => lengths_are_checked,
         "Wrapping the same bytes twice gives different wrapped bytes." => wrapping_is_randomized,
@@ -297,6 +300,15 @@ async fn unknown_fields_are_none(fixture: &KmsFixture) -> Verdict {
     ensure(known, "an empty version where `None` was promised")?;
     if !can.tags {
         ensure(info.tags.is_empty(), "labels without the capability")?;
+    }
+    PROVED
+}
+
+async fn canonical_ids_are_those_described(fixture: &KmsFixture) -> Verdict {
+    let described = fixture.kms.describe_key(&fixture.key).await?.key_id;
+    for given in [&fixture.key, &described] {
+        let told = fixture.kms.canonical_key_id(given);
+        ensure(told.is_none_or(|told| told == described), "another id than the described one")?;
     }
     PROVED
 }

@@ -90,6 +90,12 @@ impl KmsProvider for Flawed {
         self.kms.capabilities()
     }
 
+    fn canonical_key_id(&self, key_id: &KeyId) -> Option<KeyId> {
+        let told = self.kms.canonical_key_id(key_id)?;
+        let flawed = self.breaks("KmsProvider::canonical_key_id", "Where it answers");
+        Some(if flawed { KeyId::new(format!("{told}-alias")) } else { told })
+    }
+
     async fn generate_data_key(&self, key_id: &KeyId, context: &WrapContext) -> Result<DataKey> {
         let data_key = self.kms.generate_data_key(key_id, &self.bound(context)).await?;
         let (mut plaintext, mut wrapped) = data_key.into_parts();
