@@ -1,2 +1,5 @@
-//! Under construction.
-fn main() {}
+//! The program `vaultkit`. Everything is in the library beside it, where tests reach it.
+
+fn main() -> std::process::ExitCode {
+    vaultkit_cli::run()
+}

@@ -1,0 +1,63 @@
+//! Passphrases: asked for on the terminal or read from an open descriptor, never from an argument.
+
+use std::fs::File;
+use std::io::Read as _;
+
+use vaultkit::core::{ErrorKind, SecureString};
+use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// Longest passphrase in bytes.
+const MAX_LEN: usize = 1_024;
+
+/// The first line of what can be read from the open descriptor `number`.
+pub(crate) fn from_descriptor(number: i32) -> Result<SecureString, Failure> {
+    let refused = |why: String| {
+        let message = format!("cannot read the passphrase from descriptor {number}: {why}");
+        Failure::new(Exit::Key, ErrorKind::PermissionDenied, message)
+    };
+    let file =
+        File::open(format!("/dev/fd/{number}")).map_err(|error| refused(error.to_string()))?;
+    // Sized once, so that no reallocation leaves a copy behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_LEN + 2));
+    let limit = MAX_LEN as u64 + 1;
+    file.take(limit).read_to_end(&mut bytes).map_err(|error| refused(error.to_string()))?;
+    if let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+        bytes.truncate(end);
+    }
+    if bytes.last() == Some(&b'\r') {
+        bytes.pop();
+    }
+    if bytes.is_empty() || bytes.len() > MAX_LEN {
+        return Err(refused("it has 1 to 1024 bytes".to_owned()));
+    }
+    match String::from_utf8(std::mem::take(&mut *bytes)) {
+        Ok(text) => Ok(SecureString::new(text)),
+        Err(error) => {
+            error.into_bytes().zeroize();
+            Err(refused("it is not UTF-8".to_owned()))
+        }
+    }
+}
+
+/// Asks on the terminal.
+pub(crate) fn ask(question: &str) -> Result<SecureString, Failure> {
+    let answer = rpassword::prompt_password(format!("{question}: ")).map_err(|error| {
+        Failure::usage(format!(
+            "there is no terminal to ask for the passphrase on ({error}); give it through a descriptor"
+        ))
+    })?;
+    Ok(SecureString::new(answer))
+}
+
+/// Asks twice on the terminal, for a passphrase that nobody could correct later.
+pub(crate) fn ask_new(question: &str) -> Result<SecureString, Failure> {
+    let first = ask(question)?;
+    let second = ask("again")?;
+    if vaultkit::core::constant_time_eq(first.as_str().as_bytes(), second.as_str().as_bytes()) {
+        return Ok(first);
+    }
+    Err(Failure::usage("the two passphrases differ; start again"))
+}

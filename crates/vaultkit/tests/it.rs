@@ -1,0 +1,35 @@
+//! The facade's tests: its examples run, and URIs open what they name.
+
+#[cfg(all(feature = "local", feature = "admin"))]
+#[path = "../examples/first_minute.rs"]
+mod first_minute;
+
+#[cfg(feature = "local")]
+#[path = "../examples/database_field.rs"]
+mod database_field;
+
+#[cfg(feature = "local")]
+#[path = "../examples/large_object.rs"]
+mod large_object;
+
+#[cfg(feature = "local")]
+#[path = "it/connect.rs"]
+mod connect;
+
+#[cfg(all(feature = "local", feature = "admin"))]
+#[test]
+fn journey_1_the_first_minute() {
+    first_minute::main().unwrap();
+}
+
+#[cfg(feature = "local")]
+#[test]
+fn journey_2_a_field_in_a_database() {
+    database_field::main().unwrap();
+}
+
+#[cfg(feature = "local")]
+#[test]
+fn journey_3_a_large_object() {
+    large_object::main().unwrap();
+}
