@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use vault_crypto_core::derive::DataKeySecret;
-use vault_crypto_core::header::{COMPACT_MAGIC, DATA_KEY_ID_LEN, Shape, Suite, parse};
+use vault_crypto_core::header::{COMPACT_MAGIC, DATA_KEY_ID_LEN, Extension, Shape, Suite, parse};
 use vault_crypto_core::{
     Clock, CryptoError, EncryptedData, EncryptionContext, ErrorKind, Operation, RandomSource,
     Result, SecureBytes,
@@ -62,6 +62,11 @@ impl EnvelopeEncryption {
         if parsed.len() != entry.len() {
             return Err(CryptoError::new(ErrorKind::Malformed, Operation::Open)
                 .with_detail("there are bytes after the key entry"));
+        }
+        // What a branch entry holds is no data key (docs/FORMAT.md section 8.4).
+        if parsed.header.extension(Extension::BRANCH).is_some() {
+            return Err(CryptoError::new(ErrorKind::Unsupported, Operation::Open)
+                .with_detail("the entry holds a branch key; this version opens data keys alone"));
         }
         let unlocked = self.unlock(&parsed).await?;
         StoredKey::new(self, &unlocked.secret, parsed.header.suite, entry.to_vec())

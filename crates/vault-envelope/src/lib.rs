@@ -7,6 +7,8 @@ mod builder;
 mod chunks;
 mod compact;
 mod envelope;
+#[cfg(feature = "hazmat")]
+pub mod hazmat;
 mod opening;
 mod padding;
 mod plan;

@@ -9,11 +9,18 @@
 mod it {
     #[cfg(feature = "async")]
     mod asynchronous;
+    #[cfg(feature = "hazmat")]
+    #[path = "../../examples/vectors/catalogue.rs"]
+    mod catalogue;
     mod compact;
+    mod conformance;
     mod hostile;
+    #[cfg(feature = "hazmat")]
     mod interop;
     mod records;
     mod rewrap;
     mod streams;
     mod support;
+    #[cfg(feature = "hazmat")]
+    mod vectors;
 }

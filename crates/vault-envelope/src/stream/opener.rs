@@ -5,7 +5,7 @@ use std::io::Read;
 
 use vault_crypto_core::derive::body_context;
 use vault_crypto_core::header::{ParsedHeader, Shape, parse};
-use vault_crypto_core::{EncryptionContext, Operation, Result};
+use vault_crypto_core::{CryptoError, EncryptionContext, ErrorKind, Operation, Result};
 
 use super::OpenReader;
 use super::head::HeaderReader;
@@ -121,6 +121,10 @@ impl fmt::Debug for StreamOpener {
 pub(super) fn parse_stream_header(header: &[u8]) -> Result<ParsedHeader<'_>> {
     let parsed = parse(header)?;
     expect_shape(&parsed, Shape::Stream)?;
+    if parsed.len() != header.len() {
+        return Err(CryptoError::new(ErrorKind::Malformed, Operation::Open)
+            .with_detail("there are bytes after the detached header"));
+    }
     Ok(parsed)
 }
 
