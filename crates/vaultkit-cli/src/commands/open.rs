@@ -39,9 +39,10 @@ pub(super) fn verify(app: &App<'_>, args: &VerifyArgs) -> Exit {
 }
 
 fn open_one(app: &App<'_>, input: &Path, args: &OpenArgs, bound: &Bound) -> Result<(), Failure> {
+    let source = Source::open(input)?;
     let target = Target::of(input, args.output.output.as_deref(), opened_name)?;
     target.check(args.output.force)?;
-    let message = Message::open(app, input, bound, "opening")?;
+    let message = Message::open(app, source, bound, "opening")?;
     let opened_by = message.opened_by().clone();
     let bytes = match &target {
         Target::Stdout => {
@@ -73,7 +74,7 @@ fn open_one(app: &App<'_>, input: &Path, args: &OpenArgs, bound: &Bound) -> Resu
 }
 
 fn verify_one(app: &App<'_>, input: &Path, bound: &Bound) -> Result<(), Failure> {
-    let message = Message::open(app, input, bound, "verifying")?;
+    let message = Message::open(app, Source::open(input)?, bound, "verifying")?;
     let opened_by = message.opened_by().clone();
     let bytes = message.write_to(app, io::sink())?;
     let input = text::path(input);
@@ -105,11 +106,10 @@ enum Content {
 impl Message {
     fn open(
         app: &App<'_>,
-        input: &Path,
+        mut source: Source,
         bound: &Bound,
         doing: &'static str,
     ) -> Result<Self, Failure> {
-        let mut source = Source::open(input)?;
         let header = source.read_header()?;
         let parsed = parse_header(&header)?;
         let store = app.store(Missing::Refuse)?;

@@ -31,6 +31,7 @@ pub(super) fn run(app: &App<'_>, args: &SealArgs) -> Exit {
 }
 
 fn one(app: &App<'_>, input: &Path, args: &SealArgs, bound: &Bound) -> Result<(), Failure> {
+    let source = Source::open(input)?;
     let target = Target::of(input, args.output.output.as_deref(), |input| Ok(sealed_name(input)))?;
     target.check(args.output.force)?;
     if target == Target::Stdout && std::io::stdout().is_terminal() {
@@ -38,7 +39,6 @@ fn one(app: &App<'_>, input: &Path, args: &SealArgs, bound: &Bound) -> Result<()
             "a sealed file is no text for a terminal; redirect it with >, or name a file with -o",
         ));
     }
-    let source = Source::open(input)?;
     let store = app.store(Missing::MakeDefault)?;
     let key = store.sealing_key();
     let envelope = store.envelope(key.clone(), &bound.scope).build()?;

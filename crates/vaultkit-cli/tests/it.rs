@@ -1,0 +1,19 @@
+//! The program's tests: what it does, how it ends, and what it leaves behind when it is killed.
+
+#![cfg(unix)]
+
+#[cfg(test)]
+mod it {
+    mod bad_input;
+    mod damage;
+    mod exit_codes;
+    mod interrupt;
+    mod json;
+    mod key_store;
+    mod keys;
+    mod output;
+    mod readme;
+    mod seal_and_open;
+    mod secrets;
+    mod support;
+}
