@@ -15,6 +15,11 @@ mod cbc_hmac;
 #[path = "it/engine.rs"]
 #[cfg(feature = "engine")]
 mod engine;
+#[path = "it/header.rs"]
+mod header;
+#[path = "it/header_derivations.rs"]
+#[cfg(feature = "header-mac")]
+mod header_derivations;
 #[path = "it/kdf.rs"]
 #[cfg(all(feature = "kdf", feature = "hazmat"))]
 mod kdf;
