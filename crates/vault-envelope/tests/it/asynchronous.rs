@@ -12,7 +12,7 @@ use vault_crypto_core::{CryptoError, EncryptionContext, ErrorKind, Result};
 use vault_envelope::stream::{Job, Spawner};
 use vault_envelope::{CHUNK_LEN, EnvelopeEncryption, Padding};
 
-use self::sources::{Count, Endless, Mood, Poller, Shelf, Sink, Slow, threads};
+use self::sources::{Count, Endless, FailsOnce, Mood, Poller, Shelf, Sink, Slow, threads};
 use super::support::{block_on, builder, context, envelope, kind_of, pattern};
 
 const MIB: usize = 1 << 20;
@@ -198,12 +198,12 @@ fn kind_inside(error: std::io::Error) -> ErrorKind {
 #[test]
 fn a_header_that_is_cut_off_or_lies_is_the_same_error_in_sync_and_async() {
     let envelope = envelope();
-    let mut sealer = block_on(envelope.seal_stream(&context(), Some(0))).unwrap();
+    let mut sealer = block_on(envelope.seal_stream(&context(), None)).unwrap();
     let head = sealer.detach_header();
     let body = sealer.into_writer(Vec::new()).unwrap().finish().unwrap();
     let sealed = [head.as_slice(), &body].concat();
     let mut cases: Vec<Vec<u8>> = (0..sealed.len()).map(|len| sealed[..len].to_vec()).collect();
-    for (at, value) in [(0, 0), (3, 2), (4, 255), (5, 1), (7, 0), (8, 255), (11, 0)] {
+    for (at, value) in [(0, 0), (3, 2), (4, 255), (5, 1), (7, 1), (8, 255), (11, 0)] {
         let mut lying = sealed.clone();
         lying[at] = value;
         cases.push(lying);
@@ -213,11 +213,12 @@ fn a_header_that_is_cut_off_or_lies_is_the_same_error_in_sync_and_async() {
         let sync = open_kind(block_on(envelope.reader(case.as_slice(), &context())), |reader| {
             reader.read_to_end(&mut Vec::new())
         });
-        let input = Slow::new(case.as_slice(), 3, false);
+        let input = Slow::new(case.as_slice(), 61, false);
         let reader = block_on(envelope.async_reader(input, &context()));
         let asynchronous =
             open_kind(reader, |reader| block_on(reader.read_to_end(&mut Vec::new())));
         assert_eq!(asynchronous, sync, "case {index}");
+        assert!(sync == ErrorKind::Malformed || case.len() >= head.len(), "case {index}");
         kinds.insert(sync);
     }
     assert!(kinds.contains(&ErrorKind::Malformed));
@@ -303,14 +304,22 @@ fn after_an_error_a_writer_and_a_reader_stay_failed() {
             (Mood::Full, std::io::ErrorKind::WriteZero),
         ] {
             let sink = Sink::new(mood);
+            let taken = sink.taken.clone();
             let mut writer = envelope.async_writer(sink, &context()).await.unwrap();
             assert_eq!(writer.write(b"a").await.unwrap_err().kind(), kind);
             assert!(writer.write(b"a").await.is_err());
             assert!(writer.flush().await.is_err());
             assert!(writer.close().await.is_err());
             assert_eq!(kind_of(writer.finish().await), ErrorKind::Io);
+            assert_eq!(taken.get(), 0);
         }
         let sealed = seal(&envelope, &pattern(10 * CHUNK_LEN));
+        let mut input = sealed.as_slice();
+        let opener = envelope.open_stream_async(&mut input, &context()).await.unwrap();
+        let mut reader = opener.into_async_reader(FailsOnce::new(input));
+        let error = reader.read(&mut [0; 9]).await.unwrap_err();
+        assert_eq!(kind_inside(error), ErrorKind::Io);
+        assert!(reader.read(&mut [0; 9]).await.is_err());
         let cut = &sealed[..sealed.len() - 1];
         let mut reader = envelope.async_reader(cut, &context()).await.unwrap();
         let mut plaintext = Vec::new();

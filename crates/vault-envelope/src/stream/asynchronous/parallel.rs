@@ -23,8 +23,32 @@ use crate::stream::{StreamOpener, StreamSealer};
 /// A piece of ciphering: up to 64 chunks (1 MiB), some hundred microseconds without waiting.
 pub type Job = Box<dyn FnOnce() + Send + 'static>;
 
-/// Runs jobs on threads of the caller's choice. Every `Fn(Job)` is one, for example
-/// `|job| drop(tokio::task::spawn_blocking(job))`.
+/// Runs jobs on threads of the caller's choice. Every `Fn(Job)` is one; under tokio it is
+/// `|job: Job| drop(tokio::task::spawn_blocking(job))`.
+///
+/// ```
+/// # use std::sync::Arc;
+/// use vault_crypto_core::EncryptionContext;
+/// use vault_envelope::stream::Job;
+/// # use vault_envelope::EnvelopeEncryption;
+/// # use vault_testkit::MemoryKms;
+/// # pollster::block_on(async {
+/// # let kms = Arc::new(MemoryKms::new());
+/// # let key = kms.add_key("app")?;
+/// # let envelope = EnvelopeEncryption::builder(kms, key).build()?;
+/// let spawner = |job: Job| drop(std::thread::spawn(job));
+/// let context = EncryptionContext::from([("file", "report")]);
+///
+/// let sealer = envelope.seal_stream(&context, None).await?;
+/// let stored = sealer.seal_all_async(&b"figures"[..], Vec::new(), &spawner, 4).await?;
+///
+/// let mut input = stored.as_slice();
+/// let opener = envelope.open_stream_async(&mut input, &context).await?;
+/// let plaintext = opener.open_all_async(input, Vec::new(), &spawner, 4).await?;
+/// assert_eq!(plaintext, b"figures");
+/// # Ok::<(), vault_crypto_core::CryptoError>(())
+/// # }).unwrap();
+/// ```
 pub trait Spawner: Send + Sync {
     /// Runs `job` once, soon, on any thread.
     ///

@@ -50,6 +50,30 @@ impl StreamSealer {
 /// what is sealed; a chunk that is not full stays here until more comes. After an error every
 /// further call fails too.
 ///
+/// ```
+/// # use std::sync::Arc;
+/// use futures_util::{AsyncReadExt, AsyncWriteExt};
+/// use vault_crypto_core::EncryptionContext;
+/// # use vault_envelope::EnvelopeEncryption;
+/// # use vault_testkit::MemoryKms;
+/// # pollster::block_on(async {
+/// # let kms = Arc::new(MemoryKms::new());
+/// # let key = kms.add_key("app").unwrap();
+/// # let envelope = EnvelopeEncryption::builder(kms, key).build()?;
+/// let context = EncryptionContext::from([("file", "report")]);
+/// let mut stored = Vec::new();
+/// let mut writer = envelope.async_writer(&mut stored, &context).await?;
+/// writer.write_all(b"figures").await?;
+/// writer.close().await?;
+///
+/// let mut plaintext = Vec::new();
+/// let mut reader = envelope.async_reader(stored.as_slice(), &context).await?;
+/// reader.read_to_end(&mut plaintext).await?;
+/// assert_eq!(plaintext, b"figures");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+///
 /// Cancellation-safe: a write, flush or close that is dropped before it is ready may be called again.
 pub struct AsyncSealWriter<W> {
     out: W,

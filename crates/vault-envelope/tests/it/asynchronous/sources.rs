@@ -94,7 +94,32 @@ impl AsyncRead for Endless {
     }
 }
 
-/// Takes everything at once, or nothing ever, or fails; tells whether it was closed.
+/// Fails at the first call and then works.
+pub(crate) struct FailsOnce<R> {
+    inner: R,
+    failed: bool,
+}
+
+impl<R> FailsOnce<R> {
+    pub(crate) fn new(inner: R) -> Self {
+        Self { inner, failed: false }
+    }
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for FailsOnce<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut [u8],
+    ) -> Poll<IoResult<usize>> {
+        if !std::mem::replace(&mut self.failed, true) {
+            return Poll::Ready(Err(std::io::ErrorKind::ConnectionReset.into()));
+        }
+        Pin::new(&mut self.inner).poll_read(cx, out)
+    }
+}
+
+/// Takes everything at once, or nothing ever, or fails once; tells whether it was closed.
 pub(crate) struct Sink {
     pub(crate) taken: Count,
     pub(crate) closed: Count,
@@ -117,7 +142,7 @@ impl Sink {
 
 impl AsyncWrite for Sink {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         _cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<IoResult<usize>> {
@@ -127,8 +152,14 @@ impl AsyncWrite for Sink {
                 Poll::Ready(Ok(data.len()))
             }
             Mood::Stuck => Poll::Pending,
-            Mood::Broken => Poll::Ready(Err(std::io::ErrorKind::BrokenPipe.into())),
-            Mood::Full => Poll::Ready(Ok(0)),
+            Mood::Broken => {
+                self.mood = Mood::Ready;
+                Poll::Ready(Err(std::io::ErrorKind::BrokenPipe.into()))
+            }
+            Mood::Full => {
+                self.mood = Mood::Ready;
+                Poll::Ready(Ok(0))
+            }
         }
     }
 
