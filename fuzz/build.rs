@@ -1,0 +1,68 @@
+//! Seeds the corpora: from the published vectors, so that every run starts with messages that open and
+//! with one message for every rule that is broken, and with the texts below.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+/// Seeds of targets whose input is text.
+const TEXTS: [(&str, &[&str]); 3] = [
+    ("kms_uri", &["local:/srv/keys#orders", "local:keys", "local:///srv/a#b#c", "aws-kms://arn"]),
+    (
+        "password_hash",
+        &[
+            "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY",
+            "$argon2id$v=19$m=65536,t=3,p=4",
+            "$scrypt$ln=17,r=8,p=1",
+            "$pbkdf2-sha256$i=600000",
+            "$pbkdf2-sha512$i=210000",
+        ],
+    ),
+    ("key_names", &["arn:aws:kms:eu-central-1:111122223333:key/1\n7f-3A", "vault#k\nv:3/a+b="]),
+];
+
+fn main() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let vectors = root.join("../docs/vectors");
+    println!("cargo::rerun-if-changed={}", vectors.display());
+    println!("cargo::rerun-if-changed=build.rs");
+    for (target, texts) in TEXTS {
+        let folder = root.join("corpus").join(target);
+        fs::create_dir_all(&folder).expect("the corpus can be written");
+        for (number, text) in texts.iter().enumerate() {
+            fs::write(folder.join(format!("text-{number}")), text).expect("a seed");
+        }
+    }
+    for entry in fs::read_dir(vectors).expect("docs/vectors is there") {
+        let path = entry.expect("docs/vectors can be listed").path();
+        let text = fs::read_to_string(&path).expect("a vector file is text");
+        let values: Vec<Value> = serde_json::from_str(&text).expect("a vector file is JSON");
+        let file = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        for (number, value) in values.iter().enumerate() {
+            let Some(message) = value.get("message").or_else(|| value.get("header")) else {
+                continue;
+            };
+            let message = hex::decode(message.as_str().unwrap_or_default()).expect("hexadecimal");
+            // Long ones slow every run down and reach nothing that short ones do not.
+            if message.len() > 4_096 {
+                continue;
+            }
+            for target in targets(&file) {
+                let folder = root.join("corpus").join(target);
+                fs::create_dir_all(&folder).expect("the corpus can be written");
+                fs::write(folder.join(format!("{file}-{number}")), &message).expect("a seed");
+            }
+        }
+    }
+}
+
+/// The targets that take such messages as they are.
+fn targets(file: &str) -> &'static [&'static str] {
+    match file {
+        "compact" => &["compact_record"],
+        "streams" => &["header", "stream"],
+        "padding" => &["header", "record", "stream"],
+        _ => &["header", "record"],
+    }
+}
