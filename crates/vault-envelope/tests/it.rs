@@ -18,6 +18,8 @@ mod it {
     #[cfg(feature = "hazmat")]
     mod interop;
     mod records;
+    #[cfg(all(feature = "hazmat", feature = "async"))]
+    mod redaction;
     mod rewrap;
     mod streams;
     mod support;
