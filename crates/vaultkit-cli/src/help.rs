@@ -1,54 +1,56 @@
-//! The longer texts of `--help` and the manual: examples and exit codes.
+//! The longer texts of `--help` and the manual: examples and exit codes. A paragraph is one line, which
+//! the reader's terminal breaks.
 
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  done
   1  any other failure
   2  usage: the command line cannot work as it is
-  3  not authentic: wrong key, wrong context or altered file (one answer for all three)
+  3  not authentic: wrong key, wrong context or altered file, never told apart
   4  the key or the key store is unavailable, refused or damaged
-  5  cannot read or write: missing, a folder, no permission, disk full, target exists
+  5  cannot read or write: missing, folder, no permission, full, target exists
   6  malformed: not a sealed file, or cut off inside its header
-With several inputs each is treated by itself; the exit code is the first failure's. Where the reader
-of standard output goes away, the program ends silently with 5.";
+
+With several inputs each is treated by itself; the exit code is the first failure's. Where the \
+reader of standard output goes away, the program ends silently with 5.";
 
 pub(crate) const MAIN: &str = "\
 Examples:
   vaultkit seal contract.pdf                      makes contract.pdf.vk
   vaultkit open contract.pdf.vk                   makes contract.pdf
   tar c photos | vaultkit seal - > photos.tar.vk  in a pipe
-  vaultkit keys rotate default                    new messages use a new version of the key
-  vaultkit rewrap *.vk                            and old ones move to it, bodies untouched
+  vaultkit keys rotate default                    new files use a new version
+  vaultkit rewrap *.vk                            and old ones move to it
 
-The first `seal` makes a key store in $VAULTKIT_HOME, else in $XDG_DATA_HOME/vaultkit, else in
-~/.local/share/vaultkit. What is sealed under its keys opens with them alone: back it up with
+The first `seal` makes a key store in $VAULTKIT_HOME, else in $XDG_DATA_HOME/vaultkit, else in \
+~/.local/share/vaultkit. What is sealed under its keys opens with them alone: back it up with \
 `vaultkit keys backup`, after making it and after every rotation.
 
-Secrets are never arguments, because every user of a machine can read those. The master secret of a
-key store is in its folder, or comes from a descriptor, a variable or a passphrase.";
+Secrets are never arguments, because every user of a machine can read those. The master secret \
+of a key store is in its folder, or comes from a descriptor, a variable or a passphrase.";
 
 pub(crate) const SEAL: &str = "\
 Examples:
   vaultkit seal report.pdf                        makes report.pdf.vk
-  vaultkit seal a.txt b.txt -o sealed/            makes sealed/a.txt.vk and sealed/b.txt.vk
-  vaultkit seal db.dump --context case=17         opens only with --context case=17
-  vaultkit seal db.dump --scope tenant=acme       under a data key of this tenant
+  vaultkit seal a.txt b.txt -o sealed/            both go into a folder
+  vaultkit seal db.dump --context case=17         opens only with this context
+  vaultkit seal db.dump --scope tenant=acme       bound to this tenant
   pg_dump app | vaultkit seal - > app.dump.vk     from a pipe
 
-A context is bound to the file and stored nowhere: keep it where you keep the file's name. A scope is
-bound too, and stored in the header. The sealed file has the permissions of the input and appears under
-its name only when it is whole.";
+A context is bound to the file and stored nowhere: keep it where you keep the file's name. A \
+scope is bound too, and stored in the header. The sealed file has the permissions of the input \
+and appears under its name only when it is whole.";
 
 pub(crate) const OPEN: &str = "\
 Examples:
   vaultkit open report.pdf.vk                     makes report.pdf
   vaultkit open report.pdf.vk -o copy.pdf         under another name
   vaultkit open app.dump.vk -o - | psql app       into a pipe
-  vaultkit open db.dump.vk --context case=17      with the context it was sealed with
+  vaultkit open db.dump.vk --context case=17      with its context
 
-A file appears under its name only when all of it was authentic. On standard output every byte was
-authentic when it was written, but whether the message is whole is known only at its end: look at the
-exit code before you trust what a pipe delivered.";
+A file appears under its name only when all of it was authentic. On standard output every byte \
+was authentic when it was written, but whether the message is whole is known only at its end: \
+look at the exit code before you trust what a pipe delivered.";
 
 pub(crate) const VERIFY: &str = "\
 Examples:
@@ -60,42 +62,43 @@ Examples:
   vaultkit inspect report.pdf.vk
   vaultkit inspect --json *.vk
 
-No key is asked for, and therefore nothing that is shown was verified: whoever could write the file could
-write all of it.";
+No key is asked for, and therefore nothing that is shown was verified: whoever could write the \
+file could write all of it.";
 
 pub(crate) const REWRAP: &str = "\
 Examples:
   vaultkit keys rotate default && vaultkit rewrap *.vk
   vaultkit rewrap report.pdf.vk --key archive      to another key of the store
 
-Moves a file to the current version of its key, or to the key of --key, in place. The body is not opened
-and no context is needed. A file that is current stays as it is. The old key version still opens old copies
-of the file: after a key has leaked, open and seal again instead.";
+Moves a file to the current version of its key, or to the key of --key, in place. The body is \
+not opened and no context is needed. A file that is current stays as it is. The old key version \
+still opens old copies of the file: after a key has leaked, open and seal again instead.";
 
 pub(crate) const KEYS: &str = "\
 Examples:
   vaultkit keys list
   vaultkit keys create orders --description 'order archive'
   vaultkit keys rotate default                    takes effect at once
-  vaultkit keys rotate default --stage            can be read everywhere first ...
-  vaultkit keys promote default                   ... then is written with
+  vaultkit keys rotate default --stage            is readable first ...
+  vaultkit keys promote default                   ... and then written with
   vaultkit keys backup store.backup               all keys, under a passphrase
 
 Keys are named by their name or by their full id, local:STORE#NAME.";
 
 pub(crate) const BACKUP: &str = "\
-Writes all keys to a new file under a passphrase. It opens on any machine, so keep it apart from the
-passphrase. A backup from before a rotation does not open what was sealed after it; deleted keys live
-on in older backups.";
+Writes all keys to a new file under a passphrase. It opens on any machine, so keep it apart \
+from the passphrase. A backup from before a rotation does not open what was sealed after it; \
+deleted keys live on in older backups.";
 
 pub(crate) const RESTORE: &str = "\
-Makes the store hold what a backup holds. A backup that is older than the store, or that cannot be compared
-because the store is damaged, is refused unless you give --accept-older: what was made or changed since
-then is lost. Another store is overwritten only with --replace-other; its keys are lost.";
+Makes the store hold what a backup holds. A backup that is older than the store, or that cannot \
+be compared because the store is damaged, is refused unless you give --accept-older: what was \
+made or changed since then is lost. Another store is overwritten only with --replace-other; its \
+keys are lost.";
 
 pub(crate) const COMPLETIONS: &str = "\
 Example:
-  vaultkit completions bash > ~/.local/share/bash-completion/completions/vaultkit";
+  vaultkit completions bash > /etc/bash_completion.d/vaultkit";
 
 pub(crate) const MAN: &str = "\
 Examples:

@@ -16,6 +16,10 @@ mod large_object;
 #[path = "it/connect.rs"]
 mod connect;
 
+#[cfg(all(feature = "local", feature = "admin", feature = "manager"))]
+#[path = "it/origin.rs"]
+mod origin;
+
 #[cfg(all(feature = "local", feature = "admin"))]
 #[test]
 fn journey_1_the_first_minute() {

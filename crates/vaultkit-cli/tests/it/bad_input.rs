@@ -42,10 +42,9 @@ fn a_reader_that_goes_away_ends_it_silently() {
     for args in
         [&["seal", "a", "-o", "-"][..], &["open", "a.vk", "-o", "-"], &["man"], &["keys", "list"]]
     {
-        let mut command = desk.command(args);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        drop(child.stdout.take());
-        let output = child.wait_with_output().unwrap();
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = desk.command(args).stdout(writer).stderr(Stdio::piped()).output().unwrap();
         assert_eq!(output.status.code(), Some(5), "{args:?}");
         assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     }
