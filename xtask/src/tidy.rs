@@ -15,6 +15,7 @@ mod module_docs;
 mod origin;
 mod secret_debug;
 mod tree;
+mod unused_dependencies;
 
 use std::fmt;
 
@@ -34,6 +35,7 @@ const RULES: &[Rule] = &[
     rule("file-length", "a file is one idea; foo.rs, not foo/mod.rs", file_length::check),
     rule("secret-debug", "no derived Debug on a type that holds a secret", secret_debug::check),
     rule("comments", "every feature and dependency says what it is for", comments::check),
+    rule("unused-dependencies", "every workspace dependency is taken", unused_dependencies::check),
     rule("behavior", "every promised behaviour has a conformance case", behavior::check),
     rule("leftovers", "no ignored test, unfinished work or path of one machine", leftovers::check),
     rule("integration-binary", "one integration binary per crate", integration_binary::check),

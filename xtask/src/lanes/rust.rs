@@ -9,8 +9,14 @@ use crate::shell::{self, Outcome, Shell};
 /// The most crates that the core without features may bring, itself not counted.
 const CORE_TREE_LIMIT: usize = 24;
 
+/// The workspaces beside the main one, whose lints and tests are their own.
+const BESIDE: &[&str] = &["fuzz/Cargo.toml", "bench/Cargo.toml"];
+
 pub(super) fn fmt() -> Outcome {
-    shell::cargo().args(["fmt", "--all", "--check"]).run()
+    shell::cargo().args(["fmt", "--all", "--check"]).run()?;
+    BESIDE.iter().try_for_each(|manifest| {
+        shell::cargo().args(["fmt", "--check", "--manifest-path", manifest]).run()
+    })
 }
 
 pub(super) fn tests() -> Outcome {

@@ -2,6 +2,7 @@
 //! same order. docs/ORIGIN.md says what is different and why.
 //!
 //! "Encryption manager" runs in that type's documentation.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, where a panic is the report")]
 
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ fn encryption_provider_encrypts_decrypts_and_describes() {
         assert_eq!(data_key.plaintext().len(), 32);
         let info = provider.get_key_info(&KeyId::new("default")).await.unwrap();
         assert_eq!(info.state, KeyState::Enabled);
-        assert_eq!(provider.provider_type(), "local");
+        assert_eq!(provider.provider_type(), "envelope");
     });
 }
 
@@ -64,8 +65,7 @@ fn crypto_engine_does_each_primitive() {
 fn envelope_encryption_seals_opens_and_re_encrypts() {
     let (_folder, kms) = kms();
     pollster::block_on(async {
-        let new_master_key_id =
-            kms.create_key(KeyConfig::new("successor")).await.unwrap().key_id;
+        let new_master_key_id = kms.create_key(KeyConfig::new("successor")).await.unwrap().key_id;
         let envelope = EnvelopeEncryption::new(kms.clone(), KeyId::new("default"));
         let context = EncryptionContext::from([("row", "42")]);
         let encrypted: EnvelopeEncryptedData =
