@@ -9,6 +9,7 @@ use vault_crypto_core::kdf::Argon2Params;
 use vault_crypto_core::{Clock, CryptoError, ErrorKind, KeyId, Operation, Result};
 
 use crate::config::LocalKmsConfig;
+use crate::container;
 use crate::disk::{Disk, Loaded};
 use crate::error::{damaged, limit};
 use crate::files::{self, StoreLock};
@@ -40,6 +41,14 @@ pub enum Created {
 }
 
 impl LocalKms {
+    /// Whether the store in `dir` is under a passphrase, so that a program can ask for it before it
+    /// opens the store. Unverified; `false` where there is no readable key file, which opening tells.
+    #[must_use]
+    pub fn wants_passphrase(dir: &Path) -> bool {
+        let key_file = files::read_private(&dir.join(files::KEY_FILE), container::MAX_LEN);
+        key_file.ok().flatten().is_some_and(|(bytes, _)| container::names_passphrase(&bytes))
+    }
+
     /// Opens an existing store.
     ///
     /// # Errors

@@ -95,6 +95,12 @@ pub(crate) fn parse(form: Form, bytes: &[u8]) -> Result<Parsed<'_>, Fault> {
     Ok(Parsed { header, clear, sealed })
 }
 
+/// Whether a key file's header says that a passphrase protects it, however damaged the rest is.
+pub(crate) fn names_passphrase(bytes: &[u8]) -> bool {
+    let header = bytes.get(..HEADER_LEN).and_then(|clear| parse_header(Form::KeyFile, clear));
+    matches!(header, Some((Header { protection: Protection::Passphrase { .. }, .. }, _)))
+}
+
 fn parse_header(form: Form, clear: &[u8]) -> Option<(Header, usize)> {
     let mut reader = Reader::new(clear);
     reader.bytes(5)?;

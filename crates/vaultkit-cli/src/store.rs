@@ -183,21 +183,11 @@ fn master(global: &Global, folder: &Path, is_new: bool) -> Result<MasterSource, 
         let question = format!("new passphrase for the key store {}", text::path(folder));
         return Ok(MasterSource::Passphrase(prompt::ask_new(&question)?));
     }
-    if global.passphrase || is_under_passphrase(folder) {
+    if global.passphrase || LocalKms::wants_passphrase(folder) {
         let question = format!("passphrase for the key store {}", text::path(folder));
         return Ok(MasterSource::Passphrase(prompt::ask(&question)?));
     }
     Ok(MasterSource::File)
-}
-
-/// Whether the key file says that a passphrase protects it (docs/LOCAL-STORE.md section 2). Whatever
-/// else is wrong with it, opening it will tell.
-fn is_under_passphrase(folder: &Path) -> bool {
-    use std::io::Read as _;
-    let mut head = [0; 6];
-    std::fs::File::open(folder.join(KEY_FILE))
-        .and_then(|mut file| file.read_exact(&mut head))
-        .is_ok_and(|()| head == *b"\xf8vks\x01\x02")
 }
 
 fn announce(report: &Report, folder: &Path, missing: Missing) {
