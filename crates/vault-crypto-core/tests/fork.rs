@@ -3,6 +3,7 @@
 //! A forked child never repeats its parent's salts and nonces.
 
 #![cfg(target_os = "linux")]
+#![expect(clippy::expect_used, reason = "helpers of tests, where a panic is the report")]
 
 use std::io::Read as _;
 use std::os::fd::FromRawFd as _;
