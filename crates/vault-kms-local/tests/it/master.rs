@@ -145,7 +145,7 @@ fn a_store_tells_whether_it_wants_a_passphrase_before_it_is_opened() {
     let folder = tempfile::tempdir().unwrap();
     let (plain, locked) = (folder.path().join("plain"), folder.path().join("locked"));
     LocalKms::open_or_create(LocalKmsConfig::new(&plain)).unwrap();
-    let cost = vault_crypto_core::kdf::Argon2Params::new(64, 1, 1);
+    let cost = Argon2Params::new(19_456, 2, 1);
     let master = MasterSource::Passphrase("correct horse".to_owned().into());
     let config = LocalKmsConfig::new(&locked).with_master(master).with_passphrase_cost(cost);
     LocalKms::open_or_create(config).unwrap();
