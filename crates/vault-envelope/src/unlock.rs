@@ -4,7 +4,7 @@
 use vault_crypto_core::derive::DataKeySecret;
 use vault_crypto_core::header::{Header, MAX_SLOTS, ParsedHeader, Shape, Slot, SlotKind};
 use vault_crypto_core::{
-    CryptoError, ErrorKind, KeyId, KeyVersion, Operation, Result, SecureBytes, WrapContext,
+    CryptoError, ErrorKind, KeyId, KeyVersion, Operation, Result, Scope, SecureBytes, WrapContext,
     WrappedKey,
 };
 
@@ -44,12 +44,20 @@ impl EnvelopeEncryption {
                 if *tried {
                     continue;
                 }
-                match self.try_slot(entry, parsed, index, slot).await {
-                    Ok(Some(unlocked)) => return Ok(unlocked),
+                let key_id = match entry.matches(slot).await {
+                    Ok(Some(key_id)) => key_id,
                     Ok(None) => continue,
+                    // An alias that cannot be resolved now. The slot may still be a later entry's.
+                    Err(error) => {
+                        failure = Some(worse(failure, error));
+                        continue;
+                    }
+                };
+                *tried = true;
+                match self.try_slot(entry, key_id, parsed, index, slot).await {
+                    Ok(unlocked) => return Ok(unlocked),
                     Err(error) => failure = Some(worse(failure, error)),
                 }
-                *tried = true;
             }
         }
         Err(failure.unwrap_or_else(|| {
@@ -72,15 +80,15 @@ impl EnvelopeEncryption {
         Ok(())
     }
 
-    /// One attempt for one slot, if `entry` allows it: unwrap, then verify id and MAC.
+    /// One attempt for one slot that `entry` allows: unwrap, then verify id and MAC.
     async fn try_slot(
         &self,
         entry: &AllowedKey,
+        key_id: KeyId,
         parsed: &ParsedHeader<'_>,
         index: usize,
         slot: &Slot,
-    ) -> Result<Option<Unlocked>> {
-        let Some(key_id) = entry.matches(slot).await? else { return Ok(None) };
+    ) -> Result<Unlocked> {
         if slot.is_missing() {
             return Err(CryptoError::new(ErrorKind::Unavailable, Operation::Open)
                 .with_key_id(&key_id)
@@ -89,17 +97,27 @@ impl EnvelopeEncryption {
         let wrapped = WrappedKey::new(slot.wrapped.clone(), key_id, slot.version.clone());
         let context = WrapContext::data_key(self.scope.clone());
         let plaintext = entry.kms.decrypt_data_key(&wrapped, &context).await?;
-        let secret = DataKeySecret::new(&plaintext)
-            .map_err(|_| CryptoError::authentication_failed(Operation::Open))?;
-        secret.verify_header(parsed, &self.scope)?;
+        let secret = verified(&plaintext, parsed, &self.scope)?;
         let opened_by = OpenedBy {
             slot: index,
             kind: slot.kind,
             key_id: wrapped.key_id,
             version: wrapped.version,
         };
-        Ok(Some(Unlocked { secret, plaintext, opened_by }))
+        Ok(Unlocked { secret, plaintext, opened_by })
     }
+}
+
+/// The data key that a KMS answered, if it is this header's; one of another length is none.
+pub(crate) fn verified(
+    plaintext: &SecureBytes,
+    parsed: &ParsedHeader<'_>,
+    scope: &Scope,
+) -> Result<DataKeySecret> {
+    let secret = DataKeySecret::new(plaintext)
+        .map_err(|_| CryptoError::authentication_failed(Operation::Open))?;
+    secret.verify_header(parsed, scope)?;
+    Ok(secret)
 }
 
 /// Which of two failures to report: an unavailable key tells the caller more than a wrong one.

@@ -7,6 +7,7 @@
 )]
 
 mod it {
+    mod allowed;
     #[cfg(feature = "async")]
     mod asynchronous;
     #[cfg(feature = "hazmat")]
