@@ -1,6 +1,5 @@
 //! Moving a message to the current version of its key, or to another key, without reading its body.
 
-use vault_crypto_core::derive::DataKeySecret;
 use vault_crypto_core::header::{ParsedHeader, Slot, parse};
 use vault_crypto_core::{
     CryptoError, EncryptedData, ErrorKind, KeyId, KeyVersion, Operation, Result, Scope,
@@ -9,12 +8,13 @@ use vault_crypto_core::{
 
 use crate::EnvelopeEncryption;
 use crate::allowed::{binding, slot_kind};
+use crate::unlock::verified;
 
 /// What a rewrap did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rewrapped<T> {
-    /// The message is current already; nothing was changed.
+    /// The message is current already, as its KMS confirmed; nothing was changed.
     Unchanged,
     /// The new bytes. They were opened again before they were handed out.
     Changed(T),
@@ -88,7 +88,10 @@ impl EnvelopeEncryption {
         let kms = &*self.shared.kms;
         let info = kms.describe_key(&self.shared.key_id).await?;
         let own = parsed.header.slots.iter().enumerate().find(|(_, slot)| {
-            slot.kind == slot_kind(kms) && slot.key_id == info.key_id.as_str().as_bytes()
+            slot.kind == slot_kind(kms)
+                && slot.key_id == info.key_id.as_str().as_bytes()
+                // Parameters that this version does not know: kept byte for byte.
+                && slot.parameters.is_empty()
         });
         let Some((index, slot)) = own else {
             return self.move_to_own_key(parsed, &info.key_id, may_open_scope).await;
@@ -98,12 +101,14 @@ impl EnvelopeEncryption {
             let plaintext = self.unlock(parsed).await?.plaintext;
             kms.wrap_data_key(&info.key_id, &plaintext, &context).await?
         } else {
-            let current = info.primary_version.filter(KeyVersion::is_known);
-            if current.is_some_and(|version| version == slot.version) {
-                return Ok(Rewrapped::Unchanged);
-            }
             let (bytes, version) = (slot.wrapped.clone(), slot.version.clone());
             let old = WrappedKey::new(bytes, info.key_id.clone(), version);
+            let current = info.primary_version.filter(KeyVersion::is_known);
+            if current.is_some_and(|version| version == slot.version) {
+                // The stored version is a hint; only the KMS knows that these bytes are of it.
+                self.unwrap_and_verify(&old, parsed, &context).await?;
+                return Ok(Rewrapped::Unchanged);
+            }
             kms.rewrap_data_key(&old, &info.key_id, &context).await?
         };
         self.fill(parsed, index, new, &context).await
@@ -168,7 +173,7 @@ impl EnvelopeEncryption {
         context: &WrapContext,
     ) -> Result<()> {
         let plaintext = self.shared.kms.decrypt_data_key(wrapped, context).await?;
-        DataKeySecret::new(&plaintext)?.verify_header(parsed, &self.scope)
+        verified(&plaintext, parsed, &self.scope).map(drop)
     }
 }
 

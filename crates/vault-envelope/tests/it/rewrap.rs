@@ -86,3 +86,53 @@ fn a_slot_that_is_not_filled_yet_is_unavailable_and_rewrap_fills_it() {
     assert_eq!(parse(&filled).unwrap().covered, parse(&entry).unwrap().covered);
     assert!(block_on(alone.open_stored_key(&filled)).is_ok());
 }
+
+#[test]
+fn a_stored_version_is_not_taken_for_a_move_that_did_not_happen() {
+    use vault_crypto_core::KeyVersion;
+    let (kms, key) = kms();
+    let envelope = EnvelopeEncryption::new(kms.clone(), key.clone());
+    let sealed = block_on(envelope.encrypt(b"value", &context())).unwrap();
+    let body = &sealed.as_bytes()[parse(sealed.as_bytes()).unwrap().len()..];
+    block_on(kms.rotate_key(&key, RotateOptions::now())).unwrap();
+
+    // Whoever writes the store can write the new version beside the old wrapped key.
+    let parsed = parse(sealed.as_bytes()).unwrap();
+    let mut header = parsed.header.clone();
+    header.slots[0].version = KeyVersion::from(2);
+    let lie = [header.encode(parsed.mac, None).unwrap().as_slice(), body].concat();
+    assert_eq!(kind_of(block_on(envelope.rewrap(&lie))), ErrorKind::AuthenticationFailed);
+
+    let moved = block_on(envelope.rewrap(&sealed)).unwrap().changed().unwrap();
+    let parsed = parse(moved.as_bytes()).unwrap();
+    assert_eq!(parsed.header.slots[0].version, KeyVersion::from(2));
+    let mut header = parsed.header.clone();
+    header.slots[0].wrapped[40] ^= 1;
+    let broken = [header.encode(parsed.mac, None).unwrap().as_slice(), body].concat();
+    assert_eq!(kind_of(block_on(envelope.rewrap(&broken))), ErrorKind::AuthenticationFailed);
+}
+
+#[test]
+fn a_slot_of_a_later_day_is_not_filled_in_the_form_of_today() {
+    use vault_crypto_core::header::{Binding, Header, Shape, Slot, SlotKind, Suite};
+    use vault_crypto_core::{KeyVersion, KmsProvider as _, WrapContext, derive::DataKeySecret};
+    let (kms, key) = kms();
+    let second = kms.add_key("second").unwrap();
+    let data_key =
+        block_on(kms.generate_data_key(&key, &WrapContext::data_key(Scope::empty()))).unwrap();
+    let secret = DataKeySecret::new(data_key.plaintext()).unwrap();
+    let slot =
+        |id, version, bytes| Slot::kms(SlotKind::OTHER_KMS, Binding::Kms, id, version, bytes);
+    let wrapped = data_key.wrapped().clone();
+    let mut header = Header::new(Suite::KcXaes256Gcm, Shape::KeyEntry);
+    header.slots.push(slot(&wrapped.key_id, wrapped.version, wrapped.bytes));
+    let mut later = slot(&second, KeyVersion::unknown(), Vec::new());
+    later.parameters = vec![1];
+    header.slots.push(later);
+    let entry = secret.seal_header(&mut header, &Scope::empty(), None).unwrap();
+    let filler = EnvelopeEncryption::builder(kms.clone(), second)
+        .allow(AllowedKeys::none().key(kms, key))
+        .build()
+        .unwrap();
+    assert_eq!(kind_of(block_on(filler.rewrap_header(&entry))), ErrorKind::PermissionDenied);
+}
