@@ -34,6 +34,7 @@ impl EnvelopeEncryption {
         let parsed = parse(sealed)?;
         expect_shape(&parsed, Shape::Record)?;
         let header = &parsed.header;
+        self.check_supported(header)?;
         let message_id = header.names_message().then_some(header.message_id);
         let (prologue, _) = Prologue::split(sealed.get(parsed.len()..).unwrap_or_default())?;
         check_message_id(message_id, &prologue)?;

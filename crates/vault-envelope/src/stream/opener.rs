@@ -75,6 +75,7 @@ impl EnvelopeEncryption {
         context: &EncryptionContext,
     ) -> Result<StreamOpener> {
         let header = &parsed.header;
+        self.check_supported(header)?;
         let bound =
             body_context(header.suite, Shape::Stream, header.body_flags(), &self.scope, context)?;
         let (prologue, _) = Prologue::split(prologue)?;

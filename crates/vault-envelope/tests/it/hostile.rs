@@ -110,3 +110,19 @@ fn a_header_that_no_reader_would_take_is_not_written() {
     header.slots[1].wrapped = vec![0; 60_000];
     assert_eq!(kind_of(header.encode(&[0; 32], None)), ErrorKind::LimitExceeded);
 }
+
+#[test]
+fn a_suite_that_is_not_allowed_is_said_before_the_body_is_looked_at() {
+    use super::support::builder;
+    use vault_crypto_core::header::Suite;
+    let envelope = builder().suites([Suite::ChunkedChaCha20Poly1305]).build().unwrap();
+    let mut stream = Vec::new();
+    let writer = block_on(envelope.writer(&mut stream, &context())).unwrap();
+    writer.finish().unwrap();
+    let record = block_on(envelope.encrypt(b"value", &context())).unwrap().into_bytes();
+    let header_len = |message: &[u8]| parse(message).unwrap().len();
+    let cut = &stream[..header_len(&stream)];
+    assert_eq!(kind_of(block_on(envelope.reader(cut, &context()))), ErrorKind::Unsupported);
+    let cut = &record[..header_len(&record)];
+    assert_eq!(kind_of(block_on(envelope.decrypt(cut, &context()))), ErrorKind::Unsupported);
+}
