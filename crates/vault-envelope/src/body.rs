@@ -77,7 +77,8 @@ impl BodyKey {
         Ok(())
     }
 
-    /// Opens `data` (ciphertext and tags) where it lies and gives the plaintext's place in it.
+    /// Opens `data` (ciphertext and tags) where it lies and gives the plaintext's place in it. On
+    /// failure `data` is all zeros: no chunk of a message that is not whole stays behind.
     #[inline]
     pub(crate) fn open_in_place<'a>(
         &self,
@@ -86,9 +87,26 @@ impl BodyKey {
         data: &'a mut [u8],
         padded: bool,
     ) -> Result<&'a mut [u8]> {
+        match self.open_within(prologue, context, data, padded) {
+            Ok(len) => data.get_mut(..len).ok_or_else(defect),
+            Err(error) => {
+                data.fill(0);
+                Err(error)
+            }
+        }
+    }
+
+    #[inline]
+    fn open_within(
+        &self,
+        prologue: &Prologue,
+        context: &[u8],
+        data: &mut [u8],
+        padded: bool,
+    ) -> Result<usize> {
         let altered = || CryptoError::authentication_failed(Operation::Open);
         let Prologue { id, commitment } = prologue;
-        let plaintext: &'a mut [u8] = match self {
+        let plaintext = match self {
             Self::Xaes(key) => {
                 let (data, tag) = data.split_last_chunk_mut::<TAG_LEN>().ok_or_else(altered)?;
                 key.open_in_place(id, commitment, context, data, tag)
@@ -101,7 +119,11 @@ impl BodyKey {
                 close_gaps(data, plaintext)?
             }
         };
-        if padded { Padding::strip(plaintext) } else { Ok(plaintext) }
+        if padded {
+            Padding::strip(plaintext).map(|plaintext| plaintext.len())
+        } else {
+            Ok(plaintext.len())
+        }
     }
 }
 

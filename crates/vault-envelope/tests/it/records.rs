@@ -223,3 +223,19 @@ proptest! {
         prop_assert!(sealed.len() >= len + 8 + 72);
     }
 }
+
+#[test]
+fn a_record_that_fails_where_it_lies_leaves_no_chunk_of_its_plaintext() {
+    for padding in [Padding::None, Padding::Padme] {
+        let suite = Suite::Cobblestone256;
+        let envelope = builder().record_suite(suite).padding(padding).build().unwrap();
+        let sealed = block_on(envelope.encrypt(&[7; 40_000], &context())).unwrap().into_bytes();
+        let key = block_on(envelope.opening_key(&sealed)).unwrap();
+        let mut bad = sealed.clone();
+        *bad.last_mut().unwrap() ^= 1;
+        let opened = key.open_in_place(&mut bad, &context()).map(|_| ());
+        assert_eq!(kind_of(opened), ErrorKind::AuthenticationFailed);
+        let body = parse(&sealed).unwrap().len() + 24 + 32;
+        assert!(bad[body..].iter().all(|byte| *byte == 0));
+    }
+}
