@@ -109,14 +109,15 @@ pub(super) fn run(
     progress: Progress<'_>,
 ) -> Result<()> {
     let one = || {
-        let result = run_worker(input, output, work, progress);
-        if result.is_err() {
-            output.abort();
-        }
-        result
+        let mut unfinished = Unfinished(Some(output));
+        run_worker(input, output, work, progress)?;
+        unfinished.0 = None;
+        Ok(())
     };
     std::thread::scope(|scope| {
-        let others: Vec<_> = (1..workers.get()).map(|_| scope.spawn(one)).collect();
+        // Where the system gives no more threads, those that are there do it.
+        let spawn = || std::thread::Builder::new().spawn_scoped(scope, one).ok();
+        let others: Vec<_> = (1..workers.get()).map_while(|_| spawn()).collect();
         let mut result = one();
         for other in others {
             let theirs = other.join().unwrap_or_else(|_| Err(aborted()));
@@ -124,6 +125,17 @@ pub(super) fn run(
         }
         result
     })
+}
+
+/// A worker that fails, or panics in the caller's reader or writer, keeps nobody waiting for its turn.
+struct Unfinished<'a>(Option<&'a dyn Output>);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if let Some(output) = self.0 {
+            output.abort();
+        }
+    }
 }
 
 fn run_worker(

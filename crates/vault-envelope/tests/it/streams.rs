@@ -253,3 +253,33 @@ fn a_failing_input_or_output_is_an_io_error_in_every_form() {
         assert_eq!(kind_of(output.map(|_| ())), ErrorKind::Io);
     }
 }
+
+/// A writer that panics at its third write.
+struct Panicking(u32);
+
+impl std::io::Write for Panicking {
+    fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
+        self.0 += 1;
+        assert!(self.0 < 3, "a defect of the caller's writer");
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_writer_that_panics_keeps_no_worker_waiting() {
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let sealer = block_on(envelope().seal_stream(&context(), None)).unwrap();
+        let input = std::io::Read::take(std::io::repeat(7), 64 << 20);
+        let run = std::panic::AssertUnwindSafe(|| {
+            sealer.seal_all(input, Panicking(0), Workers::new(4), &|_| ()).map(|_| ())
+        });
+        let _ = done.send(std::panic::catch_unwind(run).is_ok_and(|result| result.is_ok()));
+    });
+    let sealed = ended.recv_timeout(std::time::Duration::from_secs(60));
+    assert_eq!(sealed, Ok(false), "it ends, and not well");
+}
