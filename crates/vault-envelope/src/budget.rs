@@ -62,6 +62,7 @@ pub(crate) struct Spent {
 
 impl Spent {
     pub(crate) fn new(budget: Budget, born: Duration) -> Self {
+        let budget = budget.with_messages(budget.messages);
         Self { budget, born, messages: AtomicU64::new(0), bytes: AtomicU64::new(0) }
     }
 
@@ -82,4 +83,18 @@ fn exhausted() -> CryptoError {
     CryptoError::new(ErrorKind::LimitExceeded, Operation::Seal).with_detail(
         "the data key's budget of messages, bytes or age is spent; take a new sealing key",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_budget_allows_more_messages_than_the_cipher_does() {
+        let budget = Budget { messages: u64::MAX, ..Budget::default() };
+        let spent = Spent::new(budget, Duration::ZERO);
+        spent.messages.store(Budget::MAX_MESSAGES - 1, Ordering::Relaxed);
+        assert!(spent.take(1, Duration::ZERO).is_ok());
+        assert!(spent.take(1, Duration::ZERO).is_err());
+    }
 }
