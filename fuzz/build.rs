@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-/// Seeds of targets whose input is text.
-const TEXTS: [(&str, &[&str]); 3] = [
+/// Seeds of targets that take no message.
+const TEXTS: [(&str, &[&str]); 4] = [
     ("kms_uri", &["local:/srv/keys#orders", "local:keys", "local:///srv/a#b#c", "aws-kms://arn"]),
     (
         "password_hash",
@@ -17,6 +17,15 @@ const TEXTS: [(&str, &[&str]); 3] = [
             "$scrypt$ln=17,r=8,p=1",
             "$pbkdf2-sha256$i=600000",
             "$pbkdf2-sha512$i=210000",
+        ],
+    ),
+    (
+        "pairs",
+        &[
+            "table=cards\u{1F}tenant=acme",
+            "\0\0",
+            "\0\x02\0\x01a\0\x01v\0\x01b\0\x01w",
+            "\0\x03\0\x01a\0\x01v\0\x02ab\0\x02vw\0\x03x.y\0\x01=",
         ],
     ),
     ("key_names", &["arn:aws:kms:eu-central-1:111122223333:key/1\n7f-3A", "vault#k\nv:3/a+b="]),

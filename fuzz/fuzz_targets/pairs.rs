@@ -12,16 +12,31 @@ fuzz_target!(|data: &[u8]| {
     let text = String::from_utf8_lossy(data);
     let pairs: Vec<(&str, &str)> =
         text.split('\u{1F}').map(|pair| pair.split_once('=').unwrap_or((pair, ""))).collect();
-    if let Ok(scope) = Scope::new(pairs.iter().copied()) {
+    let stored = encoded(&pairs);
+    let ascending = pairs.windows(2).all(|two| two[0].0 < two[1].0);
+    let scope = Scope::new(pairs.iter().copied());
+    let context = EncryptionContext::try_new(pairs.iter().copied());
+    // In the order given, accepted only if that is the canonical one.
+    assert_eq!(Scope::from_canonical(&stored).is_some(), ascending && scope.is_ok());
+    assert_eq!(is_stored_context(&stored), ascending && context.is_ok());
+    if let Ok(scope) = scope {
         assert_eq!(Scope::from_canonical(scope.canonical_pairs()), Some(scope.clone()));
         assert_eq!(scope.pairs().count(), pairs.len());
     }
-    if let Ok(context) = EncryptionContext::try_new(pairs.iter().copied()) {
+    if let Ok(context) = context {
         let canonical = context.canonical_pairs().expect("it was checked");
         assert!(is_stored_context(canonical), "a context that cannot be stored");
         assert_eq!(decoded(canonical).expect("ours").len(), pairs.len());
     }
 });
+
+/// A second encoder, without any rule.
+fn encoded(pairs: &[(&str, &str)]) -> Vec<u8> {
+    let field = |text: &str| [&(text.len() as u16).to_be_bytes()[..], text.as_bytes()].concat();
+    let mut out = (pairs.len() as u16).to_be_bytes().to_vec();
+    pairs.iter().for_each(|(name, value)| out.extend([field(name), field(value)].concat()));
+    out
+}
 
 fn scope_bytes(data: &[u8]) {
     let Some(scope) = Scope::from_canonical(data) else { return };
