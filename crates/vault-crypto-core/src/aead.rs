@@ -11,10 +11,15 @@ use crate::{CryptoError, ErrorKind, Operation, Result};
 
 #[cfg(feature = "aws-lc-rs")]
 mod aws_lc;
+#[cfg(feature = "xaes")]
+mod once;
 #[cfg(feature = "ring")]
 mod ring;
 mod rust_crypto;
 mod select;
+
+#[cfg(feature = "xaes")]
+pub(crate) use once::{open_once, seal_once};
 
 /// Length of an AES-256-GCM or ChaCha20-Poly1305 key in bytes.
 pub const KEY_LEN: usize = 32;

@@ -4,8 +4,9 @@
 
 use std::fmt;
 
-use subtle::ConstantTimeEq as _;
 use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::constant_time_eq;
 
 /// A buffer of secret bytes (a key, a plaintext).
 ///
@@ -18,7 +19,6 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 /// assert_eq!(format!("{secret:?}"), "SecureBytes([REDACTED])");
 /// assert_eq!(secret.as_slice(), b"4111 1111");
 /// ```
-#[derive(Zeroize, ZeroizeOnDrop)]
 pub struct SecureBytes(Vec<u8>);
 
 impl SecureBytes {
@@ -73,10 +73,35 @@ impl SecureBytes {
     /// Shortens to `len` bytes, wiping the rest. Longer lengths change nothing.
     pub fn truncate(&mut self, len: usize) {
         if let Some(rest) = self.0.get_mut(len..) {
-            rest.zeroize();
+            wipe(rest);
         }
         self.0.truncate(len);
     }
+}
+
+/// Length zero afterwards, as with a `Vec`.
+impl Zeroize for SecureBytes {
+    fn zeroize(&mut self) {
+        // Up to the capacity, where an earlier, longer content may lie; that cannot reallocate.
+        self.0.resize(self.0.capacity(), 0);
+        wipe(&mut self.0);
+        self.0.clear();
+    }
+}
+
+impl Drop for SecureBytes {
+    fn drop(&mut self) {
+        self.zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for SecureBytes {}
+
+/// Wipes as `zeroize` does, which writes byte by byte: that costs more than decrypting them did.
+fn wipe(bytes: &mut [u8]) {
+    bytes.fill(0);
+    // The zeros are looked at, so they cannot be left out.
+    zeroize::optimization_barrier(bytes);
 }
 
 impl fmt::Debug for SecureBytes {
@@ -94,7 +119,7 @@ impl From<Vec<u8>> for SecureBytes {
 /// Constant time for equal lengths.
 impl PartialEq for SecureBytes {
     fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
+        constant_time_eq(&self.0, &other.0)
     }
 }
 
@@ -102,7 +127,7 @@ impl Eq for SecureBytes {}
 
 impl<T: AsRef<[u8]>> PartialEq<T> for SecureBytes {
     fn eq(&self, other: &T) -> bool {
-        self.0.ct_eq(other.as_ref()).into()
+        constant_time_eq(&self.0, other.as_ref())
     }
 }
 

@@ -8,11 +8,10 @@ use std::fmt;
 
 use aes::Aes256Enc;
 use cipher::{Array, BlockCipherEncrypt as _, KeyInit as _};
-use subtle::ConstantTimeEq as _;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::aead::{AeadAlgorithm, AeadBackend, AeadKey, TAG_LEN};
-use crate::{CryptoError, Operation, Result};
+use crate::aead::{AeadBackend, TAG_LEN, open_once, seal_once};
+use crate::{CryptoError, Operation, Result, constant_time_eq};
 
 /// Length of a nonce in bytes.
 pub const NONCE_LEN: usize = 24;
@@ -91,7 +90,7 @@ impl XaesKey {
         data: &mut [u8],
     ) -> Result<([u8; COMMITMENT_LEN], [u8; TAG_LEN])> {
         let (key, commitment) = self.derive(nonce);
-        let tag = self.message_key(&key)?.seal_in_place(&gcm_nonce(nonce), aad, data)?;
+        let tag = seal_once(self.backend, &key, &gcm_nonce(nonce), aad, data)?;
         Ok((commitment, tag))
     }
 
@@ -110,16 +109,11 @@ impl XaesKey {
         tag: &[u8; TAG_LEN],
     ) -> Result<()> {
         let (key, expected) = self.derive(nonce);
-        if !bool::from(expected.ct_eq(commitment)) {
+        if !constant_time_eq(&expected, commitment) {
             data.fill(0);
             return Err(CryptoError::authentication_failed(Operation::Primitive));
         }
-        self.message_key(&key)?.open_in_place(&gcm_nonce(nonce), aad, data, tag)
-    }
-
-    #[inline]
-    fn message_key(&self, key: &[u8; 32]) -> Result<AeadKey> {
-        AeadKey::new(AeadAlgorithm::Aes256Gcm, self.backend, key)
+        open_once(self.backend, &key, &gcm_nonce(nonce), aad, data, tag)
     }
 }
 
