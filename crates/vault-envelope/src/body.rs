@@ -6,7 +6,7 @@ use vault_crypto_core::aead::{AeadAlgorithm, AeadBackend, TAG_LEN};
 use vault_crypto_core::derive::DataKeySecret;
 use vault_crypto_core::header::{MESSAGE_ID_LEN, Suite};
 use vault_crypto_core::xaes::{COMMITMENT_LEN, XaesKey};
-use vault_crypto_core::{CryptoError, ErrorKind, Operation, Result};
+use vault_crypto_core::{CryptoError, ErrorKind, Operation, Result, SecureBytes};
 
 use crate::MAX_RECORD_LEN;
 use crate::chunks::{CHUNK_LEN, ChunkKey, PROLOGUE_LEN, SEALED_CHUNK_LEN, defect};
@@ -75,6 +75,33 @@ impl BodyKey {
         let place = out.get_mut(start - COMMITMENT_LEN..start).ok_or_else(defect)?;
         place.copy_from_slice(&commitment);
         Ok(())
+    }
+
+    /// Opens `data` (ciphertext and tags) into a new buffer.
+    #[inline]
+    pub(crate) fn open(
+        &self,
+        prologue: &Prologue,
+        context: &[u8],
+        data: &[u8],
+        padded: bool,
+    ) -> Result<SecureBytes> {
+        let Prologue { id, commitment } = prologue;
+        let mut plaintext = match self {
+            Self::Xaes(key) => {
+                let (data, tag) = split_tag(data)?;
+                let mut plaintext = SecureBytes::new(data.to_vec());
+                key.open_in_place(id, commitment, context, plaintext.as_mut_slice(), tag)
+                    .map_err(|error| error.in_operation(Operation::Open))?;
+                plaintext
+            }
+            Self::Chunked(key) => key.derive_checked(id, commitment, context)?.open_all(data)?,
+        };
+        if padded {
+            let len = Padding::strip(plaintext.as_mut_slice())?.len();
+            plaintext.truncate(len);
+        }
+        Ok(plaintext)
     }
 
     /// Opens `data` (ciphertext and tags) where it lies and gives the plaintext's place in it. On
@@ -167,26 +194,16 @@ fn seal_chunks(
     out: &mut Vec<u8>,
 ) -> Result<[u8; COMMITMENT_LEN]> {
     let (cipher, commitment) = key.derive(id, context)?;
-    let start = out.len();
-    let content = if padding.is_none() {
-        spread(plaintext, out)
+    if padding.is_none() {
+        cipher.seal_append(plaintext, out)?;
     } else {
-        spread(&zeroize::Zeroizing::new(padding.padded(plaintext)?), out)
-    };
-    cipher.seal_segment(0, out.get_mut(start..).ok_or_else(defect)?, content, true)?;
+        cipher.seal_append(&zeroize::Zeroizing::new(padding.padded(plaintext)?), out)?;
+    }
     Ok(commitment)
 }
 
-/// Copies content chunk by chunk to its place, with room for each tag; gives its length.
-fn spread(content: &[u8], out: &mut Vec<u8>) -> usize {
-    for chunk in content.chunks(CHUNK_LEN) {
-        out.extend_from_slice(chunk);
-        out.extend_from_slice(&[0; TAG_LEN]);
-    }
-    if content.len().is_multiple_of(CHUNK_LEN) {
-        out.extend_from_slice(&[0; TAG_LEN]);
-    }
-    content.len()
+fn split_tag(data: &[u8]) -> Result<(&[u8], &[u8; TAG_LEN])> {
+    data.split_last_chunk().ok_or_else(|| CryptoError::authentication_failed(Operation::Open))
 }
 
 /// Moves opened chunks together.

@@ -5,9 +5,8 @@
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha512;
-use subtle::ConstantTimeEq as _;
 use vault_crypto_core::aead::{AeadAlgorithm, AeadBackend, AeadKey, NONCE_LEN, TAG_LEN};
-use vault_crypto_core::{CryptoError, ErrorKind, Operation, Result};
+use vault_crypto_core::{CryptoError, ErrorKind, Operation, Result, SecureBytes, constant_time_eq};
 use zeroize::Zeroizing;
 
 /// Plaintext bytes in every chunk but the last.
@@ -90,7 +89,7 @@ impl ChunkKey {
         context: &[u8],
     ) -> Result<ChunkCipher> {
         let (cipher, expected) = self.derive(salt, context)?;
-        if bool::from(expected.ct_eq(commitment)) {
+        if constant_time_eq(&expected, commitment) {
             Ok(cipher)
         } else {
             Err(CryptoError::authentication_failed(Operation::Open))
@@ -146,6 +145,39 @@ impl ChunkCipher {
         self.key
             .open_in_place(&self.nonce(index)?, &[], chunk, tag)
             .map_err(|error| error.in_operation(Operation::Open))
+    }
+
+    /// Appends all chunks of `content`, each copied and sealed while it is in the processor's cache.
+    pub(crate) fn seal_append(&self, content: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        let mut rest = content;
+        for index in 0.. {
+            let (chunk, later) = rest.split_at(rest.len().min(CHUNK_LEN));
+            let start = out.len();
+            out.extend_from_slice(chunk);
+            let tag = self.seal(index, out.get_mut(start..).ok_or_else(defect)?)?;
+            out.extend_from_slice(&tag);
+            if chunk.len() < CHUNK_LEN {
+                break;
+            }
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Opens all chunks of a message into a new buffer, which has room for nothing but them.
+    pub(crate) fn open_all(&self, stored: &[u8]) -> Result<SecureBytes> {
+        let altered = || CryptoError::authentication_failed(Operation::Open);
+        if stored.len().is_multiple_of(SEALED_CHUNK_LEN) {
+            return Err(altered());
+        }
+        let mut out = Zeroizing::new(Vec::with_capacity(stored.len()));
+        for (index, stored) in (0..).zip(stored.chunks(SEALED_CHUNK_LEN)) {
+            let (chunk, tag) = stored.split_last_chunk::<TAG_LEN>().ok_or_else(altered)?;
+            let start = out.len();
+            out.extend_from_slice(chunk);
+            self.open(index, out.get_mut(start..).ok_or_else(defect)?, tag)?;
+        }
+        Ok(SecureBytes::new(std::mem::take(&mut *out)))
     }
 
     /// Seals chunks that lie `SEALED_CHUNK_LEN` apart in `buffer`, the last one `last_len` bytes

@@ -137,13 +137,9 @@ impl StoredKey {
         let [plain, padded] = &self.opening_prefixes;
         let prefix = if flags == 1 { padded } else { plain };
         let (prologue, data) = Prologue::split(body)?;
-        let mut buffer = SecureBytes::new(data.to_vec());
-        let len = with_body_context(prefix, context.canonical_pairs()?, |bound| {
-            let data = buffer.as_mut_slice();
-            Ok(self.body.open_in_place(&prologue, bound, data, flags == 1)?.len())
-        })?;
-        buffer.truncate(len);
-        Ok(buffer)
+        with_body_context(prefix, context.canonical_pairs()?, |bound| {
+            self.body.open(&prologue, bound, data, flags == 1)
+        })
     }
 
     fn check_prefix<'a>(&self, sealed: &'a [u8]) -> Result<(u8, &'a [u8])> {

@@ -75,10 +75,9 @@ impl OpeningKey {
         context: &EncryptionContext,
     ) -> Result<SecureBytes> {
         let (prologue, data) = self.split(sealed.as_ref())?;
-        let mut buffer = SecureBytes::new(data.to_vec());
-        let len = self.open_body(&prologue, buffer.as_mut_slice(), context)?.len();
-        buffer.truncate(len);
-        Ok(buffer)
+        with_body_context(&self.context_prefix, context.canonical_pairs()?, |bound| {
+            self.body.open(&prologue, bound, data, self.padded)
+        })
     }
 
     /// Opens one record where it lies and gives the plaintext's place in it. On failure the body is
@@ -95,7 +94,9 @@ impl OpeningKey {
         let (prologue, data) = self.split(sealed)?;
         let start = sealed.len() - data.len();
         let data = sealed.get_mut(start..).ok_or_else(defect)?;
-        self.open_body(&prologue, data, context)
+        with_body_context(&self.context_prefix, context.canonical_pairs()?, |bound| {
+            self.body.open_in_place(&prologue, bound, data, self.padded)
+        })
     }
 
     fn split<'a>(&self, sealed: &'a [u8]) -> Result<(Prologue, &'a [u8])> {
@@ -103,17 +104,6 @@ impl OpeningKey {
         let (prologue, data) = Prologue::split(body)?;
         check_message_id(self.message_id, &prologue)?;
         Ok((prologue, data))
-    }
-
-    fn open_body<'a>(
-        &self,
-        prologue: &Prologue,
-        data: &'a mut [u8],
-        context: &EncryptionContext,
-    ) -> Result<&'a mut [u8]> {
-        with_body_context(&self.context_prefix, context.canonical_pairs()?, |bound| {
-            self.body.open_in_place(prologue, bound, data, self.padded)
-        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! From stored bytes to released plaintext, without any I/O: what the sync and the async reader
 //! share.
 
-use vault_crypto_core::{CryptoError, Operation, Result};
+use vault_crypto_core::{CryptoError, Operation, Result, SecureBytes};
 use zeroize::Zeroize as _;
 
 use super::StreamOpener;
@@ -189,7 +189,7 @@ impl Released {
 
 impl Drop for Released {
     fn drop(&mut self) {
-        self.bytes.zeroize();
+        drop(SecureBytes::new(std::mem::take(&mut self.bytes)));
     }
 }
 

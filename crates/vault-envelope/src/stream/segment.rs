@@ -3,7 +3,7 @@
 use std::io::{IoSlice, IoSliceMut};
 use std::num::NonZeroUsize;
 
-use zeroize::Zeroize as _;
+use vault_crypto_core::SecureBytes;
 
 use crate::{CHUNK_LEN, SEALED_CHUNK_LEN};
 
@@ -36,13 +36,14 @@ impl Workers {
 }
 
 /// Room for `chunks` sealed chunks; plaintext lies in it with a gap behind each chunk for its tag.
+/// Opened plaintext does not stay behind.
 pub(super) struct Segment {
-    buffer: Vec<u8>,
+    buffer: SecureBytes,
 }
 
 impl Segment {
     pub(super) fn new(chunks: usize) -> Self {
-        Self { buffer: vec![0; chunks * SEALED_CHUNK_LEN] }
+        Self { buffer: SecureBytes::zeroed(chunks * SEALED_CHUNK_LEN) }
     }
 
     /// Bytes of plaintext that fit.
@@ -52,18 +53,19 @@ impl Segment {
 
     /// All of it.
     pub(super) fn stored_mut(&mut self) -> &mut [u8] {
-        &mut self.buffer
+        self.buffer.as_mut_slice()
     }
 
     /// The first `len` stored bytes.
     pub(super) fn stored(&self, len: usize) -> &[u8] {
-        self.buffer.get(..len).unwrap_or_default()
+        self.buffer.as_slice().get(..len).unwrap_or_default()
     }
 
     /// The places for the first `len` bytes of plaintext, in order.
     pub(super) fn places(&mut self, len: usize) -> Vec<IoSliceMut<'_>> {
         let mut left = len;
         self.buffer
+            .as_mut_slice()
             .chunks_exact_mut(SEALED_CHUNK_LEN)
             .map_while(|slot| {
                 let piece =
@@ -78,6 +80,7 @@ impl Segment {
     pub(super) fn plaintext(&self, len: usize) -> Vec<IoSlice<'_>> {
         let mut left = len;
         self.buffer
+            .as_slice()
             .chunks_exact(SEALED_CHUNK_LEN)
             .map_while(|slot| {
                 let piece = slot.get(..left.min(CHUNK_LEN)).filter(|piece| !piece.is_empty())?;
@@ -106,13 +109,6 @@ impl Segment {
     /// What is left of the chunk that holds plaintext byte `at`.
     pub(super) fn place(&mut self, at: usize) -> Option<&mut [u8]> {
         let start = at / CHUNK_LEN * SEALED_CHUNK_LEN;
-        self.buffer.get_mut(start..start + CHUNK_LEN)?.get_mut(at % CHUNK_LEN..)
-    }
-}
-
-/// Opened plaintext does not stay behind.
-impl Drop for Segment {
-    fn drop(&mut self) {
-        self.buffer.zeroize();
+        self.buffer.as_mut_slice().get_mut(start..start + CHUNK_LEN)?.get_mut(at % CHUNK_LEN..)
     }
 }

@@ -16,6 +16,8 @@ use self::sources::{Count, Endless, FailsOnce, Mood, Poller, Shelf, Sink, Slow, 
 use super::support::{block_on, builder, context, envelope, kind_of, pattern};
 
 const MIB: usize = 1 << 20;
+/// Plaintext of one segment.
+const SEGMENT: usize = 16 * CHUNK_LEN;
 const LENGTHS: [usize; 8] =
     [0, 1, CHUNK_LEN - 1, CHUNK_LEN, CHUNK_LEN + 1, 16 * CHUNK_LEN, 64 * CHUNK_LEN, 3 * MIB + 77];
 
@@ -394,7 +396,7 @@ fn no_more_segments_are_in_memory_than_allowed() {
         for round in 0..3 {
             poll_until_idle(&poller, &mut run);
             assert_eq!(shelf.len(), in_flight, "round {round}");
-            assert_eq!(read.get(), (round * in_flight + in_flight) * MIB);
+            assert_eq!(read.get(), (round * in_flight + in_flight) * SEGMENT);
             // The newest first: nothing may be written before the oldest is done.
             let before = taken.get();
             for _ in 1..in_flight {
@@ -415,7 +417,7 @@ fn a_stuck_output_stops_the_input() {
     let sink = Sink::new(Mood::Stuck);
     let mut run = Box::pin(sealer.seal_all_async(Endless(read.clone()), sink, &inline, 2));
     poll_until_idle(&Poller::new(), &mut run);
-    assert_eq!(read.get(), 2 * MIB);
+    assert_eq!(read.get(), 2 * SEGMENT);
 
     let sink = Sink::new(Mood::Stuck);
     let mut writer = block_on(envelope.async_writer(sink, &context())).unwrap();

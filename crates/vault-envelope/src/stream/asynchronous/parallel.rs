@@ -20,7 +20,7 @@ use crate::stream::parallel::{Padded, Piece, SEGMENT_CHUNKS};
 use crate::stream::segment::Segment;
 use crate::stream::{StreamOpener, StreamSealer};
 
-/// A piece of ciphering: up to 64 chunks (1 MiB), some hundred microseconds without waiting.
+/// A piece of ciphering: up to 16 chunks (256 KiB), some tens of microseconds without waiting.
 pub type Job = Box<dyn FnOnce() + Send + 'static>;
 
 /// Runs jobs on threads of the caller's choice. Every `Fn(Job)` is one; under tokio it is
@@ -68,7 +68,7 @@ impl<F: Fn(Job) + Send + Sync + ?Sized> Spawner for F {
 
 impl StreamSealer {
     /// Seals all of `input` into `output`, ciphering on `spawner`, with at most `in_flight` segments
-    /// of 1 MiB in memory (zero counts as one). The output is flushed, not closed.
+    /// of 256 KiB in memory (zero counts as one). The output is flushed, not closed.
     ///
     /// Dropping the future stops it: what was written does not open, jobs that have not begun do
     /// nothing, and those under way end and are discarded.
