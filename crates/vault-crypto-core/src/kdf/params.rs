@@ -11,6 +11,8 @@ const MAX_MEMORY_KIB: u64 = 1 << 20;
 const MAX_PASSES: u32 = 16;
 const MAX_LANES: u32 = 16;
 const MAX_ITERATIONS: u32 = 10_000_000;
+/// Most memory in KiB that scrypt takes besides: 128 * r * p bytes, which RFC 7914 calls B.
+const MAX_SCRYPT_BLOCK_KIB: u64 = 64 << 10;
 
 /// Which function turns a password into a key, and how dear it is. Public: it is stored beside the
 /// salt, as the text of its `Display`.
@@ -170,8 +172,12 @@ impl ScryptParams {
             .checked_shl(log_n.into())
             .and_then(|n| n.checked_mul(u64::from(r)))
             .map(|nr| nr / 8);
-        if p > MAX_LANES || memory_kib.is_none_or(|kib| kib > MAX_MEMORY_KIB) {
-            return Err(too_dear("scrypt is refused above 1 GiB or p = 16"));
+        let block_kib = (u64::from(r) * u64::from(p)).div_ceil(8);
+        if p > MAX_LANES
+            || block_kib > MAX_SCRYPT_BLOCK_KIB
+            || memory_kib.is_none_or(|kib| kib > MAX_MEMORY_KIB)
+        {
+            return Err(too_dear("scrypt is refused above 1 GiB, p = 16 or r * p = 524288"));
         }
         Ok(())
     }

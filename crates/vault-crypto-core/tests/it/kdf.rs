@@ -138,11 +138,16 @@ fn too_dear_parameters_are_refused_before_any_work() {
         "$scrypt$ln=21,r=8,p=1",
         "$scrypt$ln=255,r=4294967295,p=1",
         "$scrypt$ln=10,r=8,p=17",
+        "$scrypt$ln=1,r=4194304,p=16",
+        "$scrypt$ln=1,r=524289,p=1",
         "$pbkdf2-sha256$i=10000001",
     ];
     for text in dear {
         let error = text.parse::<KdfParams>().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::LimitExceeded, "{text}");
+    }
+    for most in ["$scrypt$ln=20,r=8,p=16", "$scrypt$ln=1,r=524288,p=1"] {
+        most.parse::<KdfParams>().unwrap();
     }
     let params = KdfParams::Argon2id(Argon2Params::new(u32::MAX, 1, 1));
     let error = params.derive(b"password", &[0; 16], &mut [0; 32]).unwrap_err();
