@@ -131,7 +131,8 @@ impl Permit<'_> {
         if state.epoch != self.epoch {
             return;
         }
-        let open = Phase::Open { until: self.breaker.clock.monotonic() + self.breaker.open_for };
+        let until = self.breaker.clock.monotonic().saturating_add(self.breaker.open_for);
+        let open = Phase::Open { until };
         match (&mut state.phase, sign) {
             (Phase::Closed { failures }, Sign::Alive) => *failures = 0,
             (Phase::Closed { failures }, Sign::Down) => {

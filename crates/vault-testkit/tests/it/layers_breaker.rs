@@ -42,6 +42,19 @@ fn it_opens_after_failures_in_a_row_and_then_asks_nobody() {
 }
 
 #[test]
+fn open_for_ever_is_a_time_like_any_other() {
+    let bench = Bench::new();
+    bench.clock.advance(Duration::from_secs(1));
+    let layer = CircuitBreakerLayer::new(bench.clock()).with_threshold(1);
+    let layer = layer.with_open_for(Duration::MAX);
+    let kms = bench.with(layer.clone());
+    bench.generate(&kms).unwrap();
+    fail(&bench, &kms, 1, ErrorKind::Unavailable);
+    bench.clock.advance(Duration::from_secs(1_000_000));
+    assert_eq!(layer.state(), CircuitState::Open);
+}
+
+#[test]
 fn errors_by_which_the_service_answers_are_signs_of_life() {
     let bench = Bench::new();
     let (layer, kms) = breaker(&bench);
