@@ -160,12 +160,18 @@ impl Timer {
     fn renew(self: &Arc<Self>, key: EntryKey, waker: &Waker) {
         let mut state = self.lock();
         let mut again = !self.ensure_running(&mut state);
-        match state.entries.get_mut(&key) {
-            Some(entry) => entry.clone_from(waker),
+        let replaced = match state.entries.get_mut(&key) {
+            Some(entry) if entry.will_wake(waker) => None,
+            Some(entry) => Some(std::mem::replace(entry, waker.clone())),
             // Fired between the deadline check and here: come again at once.
-            None => again = true,
-        }
+            None => {
+                again = true;
+                None
+            }
+        };
         drop(state);
+        // As in `remove`: the last waker of a task may take a sleep along that wants the lock.
+        drop(replaced);
         if again {
             waker.wake_by_ref();
         }
@@ -234,6 +240,34 @@ mod tests {
         assert!(long.as_mut().poll(&mut context).is_pending());
         pollster::block_on(sleep(Duration::from_millis(5)));
         assert!(long.as_mut().poll(&mut context).is_pending());
+    }
+
+    /// A task that goes with its last waker, and its own sleep with the task.
+    struct Task(Arc<Timer>, EntryKey);
+
+    impl std::task::Wake for Task {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl Drop for Task {
+        fn drop(&mut self) {
+            self.0.remove(self.1);
+        }
+    }
+
+    #[test]
+    fn a_waker_that_is_replaced_may_take_another_sleep_along() {
+        let timer = Arc::new(Timer::new(std::process::id()));
+        let later = monotonic() + Duration::from_secs(70);
+        let own = timer.register(later, Waker::noop().clone());
+        let task = Waker::from(Arc::new(Task(timer.clone(), own)));
+        let moved = timer.register(later, task);
+        let (done, finished) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            timer.renew(moved, Waker::noop());
+            done.send(timer.lock().entries.len())
+        });
+        assert_eq!(finished.recv_timeout(Duration::from_secs(20)), Ok(1));
     }
 
     #[test]
