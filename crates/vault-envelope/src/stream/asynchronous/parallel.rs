@@ -12,6 +12,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use vault_crypto_core::{Operation, Result};
 
 use super::pipeline::{Codec, Pipeline};
+use crate::CHUNK_LEN;
 use crate::body::close_gaps;
 use crate::chunks::ChunkCipher;
 use crate::padding::Unpadder;
@@ -113,7 +114,9 @@ impl StreamOpener {
     ) -> Result<W> {
         let unpadder = self.padded.then(Unpadder::default);
         let codec = Opening { cipher: Arc::new(self.cipher), unpadder };
-        let nothing = Released::with_capacity(0);
+        // Room for a whole segment, so that no reallocation leaves plaintext behind.
+        let room = if self.padded { SEGMENT_CHUNKS * CHUNK_LEN } else { 0 };
+        let nothing = Released::with_capacity(room);
         Pipeline::new(codec, input, output, nothing, spawner, in_flight).run().await
     }
 }
