@@ -51,7 +51,7 @@ pub use key::{
 pub use kms::{Capabilities, HealthStatus, KmsProvider};
 pub use provider::{EncryptedData, EncryptionProvider};
 #[cfg(feature = "random")]
-pub use random::BufferedRandom;
+pub use random::{BufferedRandom, process_word};
 pub use random::{RandomSource, SystemRandom};
 pub use scope::{MAX_SCOPE_LEN, MAX_SCOPE_PAIRS, Scope};
 pub use secret::{SecureBytes, SecureString};

@@ -8,7 +8,7 @@ use crate::{CryptoError, ErrorKind, Operation, Result};
 #[cfg(feature = "random")]
 mod buffered;
 #[cfg(feature = "random")]
-pub use buffered::BufferedRandom;
+pub use buffered::{BufferedRandom, process_word};
 
 /// A source of unpredictable bytes.
 pub trait RandomSource: fmt::Debug + Send + Sync {

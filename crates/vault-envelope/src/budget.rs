@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use vault_crypto_core::{CryptoError, ErrorKind, Operation, Result};
+use vault_crypto_core::{CryptoError, ErrorKind, Operation, Result, process_word};
 
 /// The limits of one shared data key. They bound the damage of one key; they are not cryptographic
 /// limits, which lie far above.
@@ -58,17 +58,23 @@ pub(crate) struct Spent {
     born: Duration,
     messages: AtomicU64,
     bytes: AtomicU64,
+    /// A forked child gets nothing: parent and child would each spend all of it.
+    process: Option<u64>,
 }
 
 impl Spent {
     pub(crate) fn new(budget: Budget, born: Duration) -> Self {
         let budget = budget.with_messages(budget.messages);
-        Self { budget, born, messages: AtomicU64::new(0), bytes: AtomicU64::new(0) }
+        let (messages, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { budget, born, messages, bytes, process: process_word() }
     }
 
     /// Takes one message of `len` bytes out of the budget, or says that it is exhausted.
     #[inline]
     pub(crate) fn take(&self, len: usize, now: Duration) -> Result<()> {
+        if len as u64 > self.budget.bytes || process_word() != self.process {
+            return Err(not_here(self.process));
+        }
         let messages = self.messages.fetch_add(1, Ordering::Relaxed);
         let bytes = self.bytes.fetch_add(len as u64, Ordering::Relaxed);
         let fits = messages < self.budget.messages
@@ -76,6 +82,17 @@ impl Spent {
             && now.saturating_sub(self.born) <= self.budget.age;
         if fits { Ok(()) } else { Err(exhausted()) }
     }
+}
+
+#[cold]
+fn not_here(process: Option<u64>) -> CryptoError {
+    CryptoError::new(ErrorKind::LimitExceeded, Operation::Seal).with_detail(
+        if process_word() == process {
+            "the value is longer than the data key's whole budget; encrypt it under a key of its own"
+        } else {
+            "the data key belongs to the process that this one was forked from; take a new one"
+        },
+    )
 }
 
 #[cold]
@@ -96,5 +113,21 @@ mod tests {
         spent.messages.store(Budget::MAX_MESSAGES - 1, Ordering::Relaxed);
         assert!(spent.take(1, Duration::ZERO).is_ok());
         assert!(spent.take(1, Duration::ZERO).is_err());
+    }
+
+    #[test]
+    fn a_forked_child_has_no_budget() {
+        let mut spent = Spent::new(Budget::default(), Duration::ZERO);
+        assert!(spent.take(1, Duration::ZERO).is_ok());
+        spent.process = Some(u64::MAX);
+        let error = spent.take(1, Duration::ZERO).unwrap_err();
+        assert!(error.to_string().contains("forked"), "{error}");
+    }
+
+    #[test]
+    fn a_value_over_the_whole_budget_spends_nothing() {
+        let spent = Spent::new(Budget::default().with_bytes(10), Duration::ZERO);
+        assert!(spent.take(11, Duration::ZERO).is_err());
+        assert!(spent.take(10, Duration::ZERO).is_ok());
     }
 }

@@ -54,6 +54,14 @@ impl RandomSource for BufferedRandom {
     }
 }
 
+/// A number that differs between a process and every child that it forks; `None` where the system has
+/// no wipe-on-fork pages. Costs a load: budgets and caches ask it before each use.
+#[inline]
+#[must_use]
+pub fn process_word() -> Option<u64> {
+    Some(fork::process()).filter(|word| *word != fork::UNKNOWN)
+}
+
 struct Buffer {
     bytes: [u8; BUFFER_LEN],
     used: usize,

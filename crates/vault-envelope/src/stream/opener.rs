@@ -130,7 +130,7 @@ pub(super) fn parse_stream_header(header: &[u8]) -> Result<ParsedHeader<'_>> {
 }
 
 /// Reads a header, allocating only what its checked lengths ask for (at most 64 KiB).
-fn read_header<R: Read>(input: &mut R) -> Result<Vec<u8>> {
+pub(super) fn read_header<R: Read>(input: &mut R) -> Result<Vec<u8>> {
     let mut header = HeaderReader::new();
     loop {
         let place = header.place()?;

@@ -11,6 +11,7 @@ use vault_crypto_core::{
 
 use super::StreamOpener;
 use super::io::{into_io, reading};
+use super::opener::read_header;
 use crate::chunks::ChunkCipher;
 use crate::{CHUNK_LEN, EnvelopeEncryption, SEALED_CHUNK_LEN, plaintext_len, plan_range};
 
@@ -100,7 +101,10 @@ impl EnvelopeEncryption {
     ) -> Result<RangeReader<S>> {
         let stored_len = source.stored_len().map_err(reading(Operation::Open))?;
         let mut front = FromStart { source: &source, offset: 0, len: stored_len };
-        let opener = self.open_stream(&mut front, context).await?;
+        // A length that no body has shows before a key is asked for (docs/FORMAT.md section 10).
+        let header = read_header(&mut front)?;
+        plaintext_len(stored_len.saturating_sub(header.len() as u64))?;
+        let opener = self.open_detached(&header, &mut front, context).await?;
         RangeReader::new(opener, source, stored_len)
     }
 }
