@@ -30,6 +30,7 @@ pub(super) fn one(app: &App<'_>, input: &Path, args: &RewrapArgs) -> Result<(), 
     let (Some(len), Some(rights)) = (source.len, source.rights) else {
         return Err(empty_or_pipe(&source));
     };
+    let before = source.file.metadata().map_err(|error| Failure::io(input, "read it", &error))?;
     let header = source.read_header()?;
     let parsed = parse_header(&header)?;
     let store = app.store(Missing::Refuse)?;
@@ -49,11 +50,21 @@ pub(super) fn one(app: &App<'_>, input: &Path, args: &RewrapArgs) -> Result<(), 
     write(&new, &body, pending.file(), &progress)
         .map_err(|error| Failure::io(input, "write it", &error))?;
     pending.keep_rights(rights)?;
+    refuse_changed(&file, &before)?;
     pending.commit(true)?;
     drop(progress);
     let object = object(input, true, &parse(&new)?.header);
     app.report
         .done(format_args!("{}: moved to the current version of {key}", text::path(input)), &object)
+}
+
+/// What another program wrote there meanwhile is not thrown away.
+fn refuse_changed(file: &Path, before: &fs::Metadata) -> Result<(), Failure> {
+    if fs::metadata(file).is_ok_and(|now| platform::is_unchanged(before, &now)) {
+        return Ok(());
+    }
+    let message = "another program changed it meanwhile; it is kept as it is, try again";
+    Err(Failure::new(Exit::Io, ErrorKind::Conflict, message))
 }
 
 /// The named key, or the key of this store that can open the message already.
@@ -133,4 +144,26 @@ fn object(input: &Path, changed: bool, header: &Header) -> Value {
         .map(|slot| json!({ "key": slot.key_id_text(), "version": slot.version.as_str() }))
         .collect();
     json!({ "rewrapped": { "path": text::path(input), "changed": changed, "slots": slots } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_written_or_replaced_meanwhile_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("message.vk");
+        fs::write(&path, "one").unwrap();
+        let before = fs::metadata(&path).unwrap();
+        assert!(refuse_changed(&path, &before).is_ok());
+        fs::write(&path, "longer").unwrap();
+        assert!(refuse_changed(&path, &before).is_err());
+        let other = folder.path().join("other");
+        fs::write(&other, "one").unwrap();
+        fs::rename(&other, &path).unwrap();
+        assert!(refuse_changed(&path, &before).is_err());
+        fs::remove_file(&path).unwrap();
+        assert!(refuse_changed(&path, &before).is_err());
+    }
 }

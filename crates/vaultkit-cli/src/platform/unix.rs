@@ -62,6 +62,13 @@ impl Rights {
     }
 }
 
+/// Whether two looks at a file saw the same file with the same content, as far as its times tell.
+pub(crate) fn is_unchanged(before: &Metadata, now: &Metadata) -> bool {
+    let what =
+        |meta: &Metadata| (meta.dev(), meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec());
+    what(before) == what(now)
+}
+
 /// Whether it is a disk, a terminal or the like.
 pub(crate) fn is_device(meta: &Metadata) -> bool {
     let kind = meta.file_type();
