@@ -56,7 +56,7 @@ fn bench(args: &Args) -> Result<(), String> {
             Section::Scaling => bodies::run_scaling(args.rounds(9)),
             Section::Growth => growth::run(args.rounds(10)),
             Section::Programs => programs::run(&programs::Plan {
-                rounds: args.rounds(5),
+                rounds: args.rounds(8),
                 full: args.full,
                 dir: args.dir.clone(),
             })?,

@@ -66,8 +66,13 @@ fn race(contenders: &[Contender], rounds: usize) -> Result<Vec<Runs>, String> {
     let mut peaks = vec![0_f64; contenders.len()];
     // One round more, whose times do not count: it fills the page cache.
     for round in 0..=rounds {
-        for (index, contender) in contenders.iter().enumerate() {
-            let Some((seconds, peak)) = contender.run()? else { continue };
+        // Every other round goes backwards, so that nobody always comes after the same one.
+        let mut order: Vec<usize> = (0..contenders.len()).collect();
+        if round % 2 == 1 {
+            order.reverse();
+        }
+        for index in order {
+            let Some((seconds, peak)) = contenders[index].run()? else { continue };
             peaks[index] = peaks[index].max(peak);
             if round > 0 {
                 samples[index].push(seconds);

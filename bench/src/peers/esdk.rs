@@ -5,12 +5,12 @@ use std::hint::black_box;
 
 use aws_esdk::client::Client;
 use aws_esdk::material_providers::client::Client as Materials;
+use aws_esdk::material_providers::types::keyring::KeyringRef;
 use aws_esdk::material_providers::types::material_providers_config::MaterialProvidersConfig;
 use aws_esdk::material_providers::types::{
     AesWrappingAlg, EsdkAlgorithmSuiteId as Suite, EsdkCommitmentPolicy,
 };
 use aws_esdk::types::aws_encryption_sdk_config::AwsEncryptionSdkConfig;
-use aws_esdk::types::keyring::KeyringRef;
 use tokio::runtime::Runtime;
 
 use crate::timing::Case;
