@@ -3,12 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
+use vault_crypto_core::aead::TAG_LEN;
 use vault_crypto_core::derive::{DataKeySecret, body_context};
 use vault_crypto_core::header::{Shape, Suite};
-use vault_crypto_core::{Clock, EncryptedData, EncryptionContext, RandomSource, Result};
+use vault_crypto_core::xaes::XaesKey;
+use vault_crypto_core::{
+    Clock, EncryptedData, EncryptionContext, RandomSource, Result, SecureBytes,
+};
 
 use crate::body::{BodyKey, overhead};
 use crate::budget::Spent;
+use crate::chunks::{PROLOGUE_LEN, defect};
 use crate::envelope::{Fresh, padding_flag};
 use crate::{EnvelopeEncryption, Padding};
 
@@ -89,6 +94,61 @@ impl SealingKey {
             out.truncate(start);
         }
         result
+    }
+
+    /// Turns the plaintext in `message` into the sealed message, where it lies if the vector's capacity
+    /// has room for [`overhead`](Self::overhead) more bytes (suite 3 without padding); otherwise in a
+    /// new buffer, and the plaintext is wiped. On error `message` is as it was.
+    ///
+    /// # Errors
+    /// As [`seal`](Self::seal).
+    pub fn seal_in_place(&self, message: &mut Vec<u8>, context: &EncryptionContext) -> Result<()> {
+        let overhead = self.overhead(message.len())?;
+        if let BodyKey::Xaes(key) = &self.body
+            && self.padding.is_none()
+            && message.len() <= crate::MAX_RECORD_LEN
+            && message.capacity() - message.len() >= overhead
+        {
+            return self.seal_where_it_lies(key, message, context);
+        }
+        let mut sealed = Vec::new();
+        self.seal_into(message, context, &mut sealed)?;
+        drop(SecureBytes::new(std::mem::replace(message, sealed)));
+        Ok(())
+    }
+
+    /// Bytes that sealing adds to a plaintext of `len` bytes.
+    ///
+    /// # Errors
+    /// [`LimitExceeded`](vault_crypto_core::ErrorKind::LimitExceeded) for a length that cannot be padded.
+    pub fn overhead(&self, len: usize) -> Result<usize> {
+        let content = self.padding.padded_len(len)?;
+        Ok(self.header.len() + overhead(self.suite, content) + (content - len))
+    }
+
+    fn seal_where_it_lies(
+        &self,
+        key: &XaesKey,
+        message: &mut Vec<u8>,
+        context: &EncryptionContext,
+    ) -> Result<()> {
+        let now = self.clock.monotonic();
+        let pairs = context.canonical_pairs()?;
+        self.spent.take(message.len(), now)?;
+        let id = self.random.nonce(now)?;
+        let front = self.header.len() + PROLOGUE_LEN;
+        let len = message.len();
+        message.resize(front + len + TAG_LEN, 0);
+        message.copy_within(..len, front);
+        let (head, rest) = message.split_at_mut(front);
+        let (data, tag_place) = rest.split_last_chunk_mut::<TAG_LEN>().ok_or_else(defect)?;
+        let (commitment, tag) = with_body_context(&self.context_prefix, pairs, |bound| {
+            key.seal_in_place(&id, bound, data)
+        })?;
+        *tag_place = tag;
+        let parts = self.header.iter().chain(&id).chain(&commitment);
+        head.iter_mut().zip(parts).for_each(|(to, from)| *to = *from);
+        Ok(())
     }
 
     fn append(

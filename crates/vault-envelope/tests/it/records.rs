@@ -239,3 +239,44 @@ fn a_record_that_fails_where_it_lies_leaves_no_chunk_of_its_plaintext() {
         assert!(bad[body..].iter().all(|byte| *byte == 0));
     }
 }
+
+#[test]
+fn sealing_in_place_gives_a_message_like_any_other_with_and_without_room() {
+    for suite in SUITES {
+        for padding in [Padding::None, Padding::Padme] {
+            let envelope = builder().record_suite(suite).padding(padding).build().unwrap();
+            let key = block_on(envelope.sealing_key()).unwrap();
+            for len in [0, 1, 1_000, 20_000] {
+                for room in [0, key.overhead(len).unwrap()] {
+                    let mut message = Vec::with_capacity(len + room);
+                    message.extend_from_slice(&pattern(len));
+                    let before = message.as_ptr();
+                    key.seal_in_place(&mut message, &context()).unwrap();
+                    assert_eq!(message.len(), len + key.overhead(len).unwrap());
+                    if suite == Suite::KcXaes256Gcm && padding == Padding::None && room > 0 {
+                        assert_eq!(message.as_ptr(), before, "it moved");
+                    }
+                    let opened = block_on(envelope.decrypt(&message, &context())).unwrap();
+                    assert_eq!(opened, pattern(len));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_failed_sealing_in_place_leaves_the_plaintext_as_it_was() {
+    let (kms, key) = kms();
+    let envelope = EnvelopeEncryption::builder(kms, key)
+        .budget(Budget::default().with_bytes(3))
+        .build()
+        .unwrap();
+    let key = block_on(envelope.sealing_key()).unwrap();
+    let mut message = Vec::with_capacity(4_096);
+    message.extend_from_slice(b"value");
+    assert!(key.seal_in_place(&mut message, &context()).is_err());
+    assert_eq!(message, b"value");
+    let repeated = EncryptionContext::from([("row", "1"), ("row", "2")]);
+    assert!(key.seal_in_place(&mut message, &repeated).is_err());
+    assert_eq!(message, b"value");
+}
