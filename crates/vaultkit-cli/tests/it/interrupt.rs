@@ -12,7 +12,7 @@ use super::support::{Desk, noise, pause, wait_for};
 /// A run that has made its temporary file and waits for input.
 fn waiting(desk: &Desk, name: &str) -> (Child, ChildStdin) {
     let before = desk.names().len();
-    let mut command = desk.command(["seal", "-", "-o", name]);
+    let mut command = desk.interruptible(["seal", "-", "-o", name]);
     let mut child = command.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(b"text").unwrap();

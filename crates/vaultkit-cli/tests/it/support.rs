@@ -72,6 +72,13 @@ impl Desk {
         self.prepare(Command::new(PROGRAM), args)
     }
 
+    /// As [`command`](Self::command), with the signals that a person sends at their defaults: who runs the
+    /// tests in the background of a script ignores them, and so would the program.
+    pub(super) fn interruptible<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Command {
+        let args = ["--default-signal=INT,TERM,HUP", PROGRAM].into_iter().chain(args);
+        self.prepare(Command::new("env"), args)
+    }
+
     /// A script of the shell in which `$V` is the program.
     pub(super) fn shell(&self, script: &str) -> Ended {
         end(self.prepare(Command::new("sh"), ["-c", script]).env("V", PROGRAM))
