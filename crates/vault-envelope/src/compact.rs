@@ -2,21 +2,18 @@
 //! a key entry (docs/FORMAT.md section 8).
 
 use std::fmt;
-use std::sync::Arc;
 
 use vault_crypto_core::derive::DataKeySecret;
 use vault_crypto_core::header::{COMPACT_MAGIC, DATA_KEY_ID_LEN, Extension, Shape, Suite, parse};
 use vault_crypto_core::{
-    Clock, CryptoError, EncryptedData, EncryptionContext, ErrorKind, Operation, RandomSource,
-    Result, SecureBytes,
+    CryptoError, EncryptedData, EncryptionContext, ErrorKind, Operation, Result, SecureBytes,
 };
 
-use crate::body::{BodyKey, Prologue, overhead};
-use crate::budget::Spent;
+use crate::body::Prologue;
 use crate::envelope::{Fresh, padding_flag};
 use crate::sealing::{context_prefix, with_body_context};
 use crate::unlock::expect_shape;
-use crate::{EnvelopeEncryption, Padding};
+use crate::{EnvelopeEncryption, SealingKey};
 
 /// Bytes before the body of a compact record.
 const PREFIX_LEN: usize = 24;
@@ -28,15 +25,9 @@ pub const COMPACT_OVERHEAD: usize = PREFIX_LEN + 72;
 /// It seals within the envelope's budget and opens whatever was sealed under the same entry.
 pub struct StoredKey {
     entry: Vec<u8>,
-    prefix: [u8; PREFIX_LEN],
-    suite: Suite,
-    body: BodyKey,
-    padding: Padding,
-    sealing_prefix: Vec<u8>,
+    /// Seals as any other, with the compact prefix where records have their header.
+    sealing: SealingKey,
     opening_prefixes: [Vec<u8>; 2],
-    spent: Spent,
-    clock: Arc<dyn Clock>,
-    random: Arc<dyn RandomSource>,
 }
 
 impl EnvelopeEncryption {
@@ -80,22 +71,15 @@ impl StoredKey {
         suite: Suite,
         entry: Vec<u8>,
     ) -> Result<Self> {
-        let shared = &envelope.shared;
-        let flags = padding_flag(shared.padding);
+        let flags = padding_flag(envelope.shared.padding);
+        let prefix = compact_prefix(suite, flags, &secret.id()).to_vec();
         Ok(Self {
             entry,
-            prefix: compact_prefix(suite, flags, &secret.id()),
-            suite,
-            body: BodyKey::new(secret, suite, shared.backend),
-            padding: shared.padding,
-            sealing_prefix: context_prefix(suite, flags, envelope)?,
+            sealing: SealingKey::new(envelope, secret, suite, prefix)?,
             opening_prefixes: [
                 context_prefix(suite, 0, envelope)?,
                 context_prefix(suite, 1, envelope)?,
             ],
-            spent: Spent::new(shared.budget, shared.clock.monotonic()),
-            clock: shared.clock.clone(),
-            random: shared.random.clone(),
         })
     }
 
@@ -110,16 +94,7 @@ impl StoredKey {
     /// # Errors
     /// As [`SealingKey::seal`](crate::SealingKey::seal).
     pub fn seal(&self, plaintext: &[u8], context: &EncryptionContext) -> Result<EncryptedData> {
-        let now = self.clock.monotonic();
-        self.spent.take(plaintext.len(), now)?;
-        let content = self.padding.padded_len(plaintext.len())?;
-        let id = self.random.nonce(now)?;
-        let mut out = Vec::with_capacity(PREFIX_LEN + overhead(self.suite, content) + content);
-        out.extend_from_slice(&self.prefix);
-        with_body_context(&self.sealing_prefix, context.canonical_pairs()?, |bound| {
-            self.body.seal_append(&id, bound, plaintext, self.padding, &mut out)
-        })?;
-        Ok(EncryptedData::from_bytes(out))
+        self.sealing.seal(plaintext, context)
     }
 
     /// Opens a compact record that was sealed under this entry.
@@ -138,7 +113,7 @@ impl StoredKey {
         let prefix = if flags == 1 { padded } else { plain };
         let (prologue, data) = Prologue::split(body)?;
         with_body_context(prefix, context.canonical_pairs()?, |bound| {
-            self.body.open(&prologue, bound, data, flags == 1)
+            self.sealing.body.open(&prologue, bound, data, flags == 1)
         })
     }
 
@@ -163,8 +138,8 @@ impl StoredKey {
         if *flags > 1 {
             return Err(malformed("a reserved bit is set"));
         }
-        let same_key = self.prefix.get(4..) == Some(rest.as_slice());
-        if !same_key || *suite != self.suite.code() {
+        let same_key = self.sealing.front.get(4..) == Some(rest.as_slice());
+        if !same_key || *suite != self.sealing.suite.code() {
             let why = "the record was sealed under another stored key";
             return Err(refused(ErrorKind::KeyNotAllowed, why));
         }
@@ -174,7 +149,7 @@ impl StoredKey {
 
 impl fmt::Debug for StoredKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoredKey").field("suite", &self.suite).finish_non_exhaustive()
+        f.debug_struct("StoredKey").field("suite", &self.sealing.suite).finish_non_exhaustive()
     }
 }
 

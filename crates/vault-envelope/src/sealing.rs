@@ -21,9 +21,10 @@ use crate::{EnvelopeEncryption, Padding};
 ///
 /// A sealed record is `header || body`; a call costs no lock, no KMS and no allocation but the output.
 pub struct SealingKey {
-    header: Vec<u8>,
-    body: BodyKey,
-    suite: Suite,
+    /// What stands before every body: the header, or the prefix of compact records.
+    pub(crate) front: Vec<u8>,
+    pub(crate) body: BodyKey,
+    pub(crate) suite: Suite,
     padding: Padding,
     context_prefix: Vec<u8>,
     spent: Spent,
@@ -49,11 +50,11 @@ impl SealingKey {
         envelope: &EnvelopeEncryption,
         secret: &DataKeySecret,
         suite: Suite,
-        header: Vec<u8>,
+        front: Vec<u8>,
     ) -> Result<Self> {
         let shared = &envelope.shared;
         Ok(Self {
-            header,
+            front,
             body: BodyKey::new(secret, suite, shared.backend),
             suite,
             padding: shared.padding,
@@ -123,7 +124,7 @@ impl SealingKey {
     /// [`LimitExceeded`](vault_crypto_core::ErrorKind::LimitExceeded) for a length that cannot be padded.
     pub fn overhead(&self, len: usize) -> Result<usize> {
         let content = self.padding.padded_len(len)?;
-        Ok(self.header.len() + overhead(self.suite, content) + (content - len))
+        Ok(self.front.len() + overhead(self.suite, content) + (content - len))
     }
 
     fn seal_where_it_lies(
@@ -136,7 +137,7 @@ impl SealingKey {
         let pairs = context.canonical_pairs()?;
         self.spent.take(message.len(), now)?;
         let id = self.random.nonce(now)?;
-        let front = self.header.len() + PROLOGUE_LEN;
+        let front = self.front.len() + PROLOGUE_LEN;
         let len = message.len();
         message.resize(front + len + TAG_LEN, 0);
         message.copy_within(..len, front);
@@ -146,7 +147,7 @@ impl SealingKey {
             key.seal_in_place(&id, bound, data)
         })?;
         *tag_place = tag;
-        let parts = self.header.iter().chain(&id).chain(&commitment);
+        let parts = self.front.iter().chain(&id).chain(&commitment);
         head.iter_mut().zip(parts).for_each(|(to, from)| *to = *from);
         Ok(())
     }
@@ -161,8 +162,8 @@ impl SealingKey {
         self.spent.take(plaintext.len(), now)?;
         let content = self.padding.padded_len(plaintext.len())?;
         let id = self.random.nonce(now)?;
-        out.reserve(self.header.len() + overhead(self.suite, content) + content);
-        out.extend_from_slice(&self.header);
+        out.reserve(self.front.len() + overhead(self.suite, content) + content);
+        out.extend_from_slice(&self.front);
         with_body_context(&self.context_prefix, context.canonical_pairs()?, |bound| {
             self.body.seal_append(&id, bound, plaintext, self.padding, out)
         })
