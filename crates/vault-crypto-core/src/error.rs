@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::KeyId;
 
@@ -161,7 +162,7 @@ struct Inner {
     operation: Operation,
     key_id: Option<KeyId>,
     detail: Option<Cow<'static, str>>,
-    source: Option<Box<dyn Error + Send + Sync>>,
+    source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl CryptoError {
@@ -198,7 +199,7 @@ impl CryptoError {
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         if self.0.kind != ErrorKind::AuthenticationFailed {
-            self.0.source = Some(source.into());
+            self.0.source = Some(Arc::from(source.into()));
         }
         self
     }
@@ -208,6 +209,19 @@ impl CryptoError {
     pub fn in_operation(mut self, operation: Operation) -> Self {
         self.0.operation = operation;
         self
+    }
+
+    /// A second copy, asked for by name: every waiter of one failed call gets its error.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        let Inner { kind, operation, key_id, detail, source } = &*self.0;
+        Self(Box::new(Inner {
+            kind: *kind,
+            operation: *operation,
+            key_id: key_id.clone(),
+            detail: detail.clone(),
+            source: source.clone(),
+        }))
     }
 
     /// What went wrong.

@@ -9,7 +9,7 @@ use vault_crypto_core::{
     SystemClock,
 };
 
-use crate::envelope::Shared;
+use crate::shared::Shared;
 use crate::{AllowedKeys, Budget, EnvelopeEncryption, Padding};
 
 /// Builds an [`EnvelopeEncryption`]. Mistakes in the arguments show at [`build`](Self::build).

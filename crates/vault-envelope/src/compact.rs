@@ -10,7 +10,8 @@ use vault_crypto_core::{
 };
 
 use crate::body::Prologue;
-use crate::envelope::{Fresh, padding_flag};
+use crate::envelope::padding_flag;
+use crate::fresh::Fresh;
 use crate::sealing::{context_prefix, with_body_context};
 use crate::unlock::expect_shape;
 use crate::{EnvelopeEncryption, SealingKey};
@@ -38,7 +39,7 @@ impl EnvelopeEncryption {
     /// The KMS's error.
     pub async fn create_stored_key(&self) -> Result<StoredKey> {
         let suite = self.shared.record_suite;
-        let Fresh { secret, mut header } = self.fresh(suite, Shape::KeyEntry).await?;
+        let Fresh { secret, mut header } = self.fresh(suite, Shape::KeyEntry, None).await?;
         let entry = secret.seal_header(&mut header, &self.scope, None)?;
         StoredKey::new(self, &secret, suite, entry)
     }

@@ -4,17 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use vault_crypto_core::aead::AeadBackend;
-use vault_crypto_core::derive::{DataKeySecret, body_context};
-use vault_crypto_core::header::{Extension, Header, MESSAGE_ID_LEN, Shape, Slot, Suite};
+use vault_crypto_core::derive::body_context;
+use vault_crypto_core::header::Shape;
 use vault_crypto_core::{
-    Clock, CryptoError, DataKey, EncryptedData, EncryptionContext, EncryptionProvider, ErrorKind,
-    KeyId, KeyInfo, KmsProvider, Operation, RandomSource, Result, Scope, SecureBytes, WrapContext,
+    CryptoError, DataKey, EncryptedData, EncryptionContext, EncryptionProvider, ErrorKind, KeyId,
+    KeyInfo, KmsProvider, Operation, Result, Scope, SecureBytes, WrapContext,
 };
 
-use crate::allowed::{binding, slot_kind};
 use crate::body::{BodyKey, overhead};
-use crate::{AllowedKeys, Budget, EnvelopeBuilder, MAX_RECORD_LEN, Padding};
+use crate::fresh::Fresh;
+use crate::shared::Shared;
+use crate::{EnvelopeBuilder, MAX_RECORD_LEN, Padding};
 
 /// A sealed message under the name the origin gave it.
 pub type EnvelopeEncryptedData = EncryptedData;
@@ -29,32 +29,6 @@ pub struct EnvelopeEncryption {
     pub(crate) scope: Scope,
 }
 
-/// What all scopes of one envelope share.
-pub(crate) struct Shared {
-    pub(crate) kms: Arc<dyn KmsProvider>,
-    pub(crate) key_id: KeyId,
-    pub(crate) allowed: AllowedKeys,
-    pub(crate) suites: Vec<Suite>,
-    pub(crate) record_suite: Suite,
-    pub(crate) stream_suite: Suite,
-    pub(crate) backend: Option<AeadBackend>,
-    pub(crate) padding: Padding,
-    pub(crate) store_scope: bool,
-    pub(crate) budget: Budget,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) random: Arc<dyn RandomSource>,
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Envelope")
-            .field("provider", &self.kms.provider_type())
-            .field("key_id", &self.key_id)
-            .field("allowed", &self.allowed)
-            .finish_non_exhaustive()
-    }
-}
-
 impl fmt::Debug for EnvelopeEncryption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EnvelopeEncryption")
@@ -62,12 +36,6 @@ impl fmt::Debug for EnvelopeEncryption {
             .field("scope", &self.scope)
             .finish()
     }
-}
-
-/// A fresh data key and the header that carries it, still without message id and MAC.
-pub(crate) struct Fresh {
-    pub(crate) secret: DataKeySecret,
-    pub(crate) header: Header,
 }
 
 impl EnvelopeEncryption {
@@ -124,10 +92,8 @@ impl EnvelopeEncryption {
         }
         let bound =
             body_context(suite, Shape::Record, padding_flag(padding), &self.scope, context)?;
-        let Fresh { secret, mut header } = self.fresh(suite, Shape::Record).await?;
-        header.exclusive = true;
-        header.message_id = self.shared.message_id()?;
-        let id = header.message_id;
+        let id = self.shared.message_id()?;
+        let Fresh { secret, mut header } = self.fresh(suite, Shape::Record, Some(id)).await?;
         let mut out = secret.seal_header(&mut header, &self.scope, Some(plaintext.len() as u64))?;
         out.reserve_exact(content + overhead(suite, content));
         let body = BodyKey::new(&secret, suite, self.shared.backend);
@@ -166,55 +132,6 @@ impl EnvelopeEncryption {
         let target =
             Self { shared: self.shared.under(new_master_key_id), scope: self.scope.clone() };
         target.encrypt(plaintext.as_slice(), context).await
-    }
-
-    /// A data key from the KMS and a header with its one slot.
-    pub(crate) async fn fresh(&self, suite: Suite, shape: Shape) -> Result<Fresh> {
-        let kms = &*self.shared.kms;
-        let wrap = WrapContext::data_key(self.scope.clone());
-        let data_key = kms.generate_data_key(&self.shared.key_id, &wrap).await?;
-        let (plaintext, wrapped) = data_key.into_parts();
-        let secret = DataKeySecret::new(&plaintext)?;
-        let mut header = Header::new(suite, shape);
-        header.padded = !self.shared.padding.is_none() && shape != Shape::KeyEntry;
-        if self.shared.store_scope && !self.scope.is_empty() {
-            let scope = self.scope.canonical_pairs().to_vec();
-            header.extensions.push(Extension::new(Extension::SCOPE, scope));
-        }
-        let slot = Slot::kms(
-            slot_kind(kms),
-            binding(kms),
-            &wrapped.key_id,
-            wrapped.version,
-            wrapped.bytes,
-        );
-        header.slots.push(slot);
-        Ok(Fresh { secret, header })
-    }
-}
-
-impl Shared {
-    /// A salt or nonce for a message with a header of its own. Zeros mean "none" there, so they are
-    /// drawn again (docs/FORMAT.md section 11.1).
-    pub(crate) fn message_id(&self) -> Result<[u8; MESSAGE_ID_LEN]> {
-        loop {
-            let id = self.random.nonce(self.clock.monotonic())?;
-            if id != [0; MESSAGE_ID_LEN] {
-                return Ok(id);
-            }
-        }
-    }
-
-    fn under(&self, key_id: &KeyId) -> Arc<Self> {
-        Arc::new(Self {
-            kms: self.kms.clone(),
-            key_id: key_id.clone(),
-            allowed: self.allowed.clone(),
-            suites: self.suites.clone(),
-            clock: self.clock.clone(),
-            random: self.random.clone(),
-            ..*self
-        })
     }
 }
 

@@ -7,6 +7,7 @@ mod builder;
 mod chunks;
 mod compact;
 mod envelope;
+mod fresh;
 #[cfg(feature = "hazmat")]
 pub mod hazmat;
 mod opening;
@@ -14,6 +15,8 @@ mod padding;
 mod plan;
 mod rewrap;
 mod sealing;
+mod shared;
+mod slot_key;
 pub mod stream;
 mod unlock;
 mod whole;

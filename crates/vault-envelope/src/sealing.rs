@@ -14,7 +14,8 @@ use vault_crypto_core::{
 use crate::body::{BodyKey, overhead};
 use crate::budget::Spent;
 use crate::chunks::{PROLOGUE_LEN, defect};
-use crate::envelope::{Fresh, padding_flag};
+use crate::envelope::padding_flag;
+use crate::fresh::Fresh;
 use crate::{EnvelopeEncryption, Padding};
 
 /// Seals records that share one data key and header, within a finite budget. It cannot open.
@@ -39,7 +40,7 @@ impl EnvelopeEncryption {
     /// The KMS's error.
     pub async fn sealing_key(&self) -> Result<SealingKey> {
         let suite = self.shared.record_suite;
-        let Fresh { secret, mut header } = self.fresh(suite, Shape::Record).await?;
+        let Fresh { secret, mut header } = self.fresh(suite, Shape::Record, None).await?;
         let header = secret.seal_header(&mut header, &self.scope, Some(0))?;
         SealingKey::new(self, &secret, suite, header)
     }

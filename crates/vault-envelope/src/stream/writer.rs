@@ -11,7 +11,8 @@ use super::io::{into_io, writing};
 use super::outgoing::Outgoing;
 use crate::body::BodyKey;
 use crate::chunks::ChunkCipher;
-use crate::envelope::{Fresh, padding_flag};
+use crate::envelope::padding_flag;
+use crate::fresh::Fresh;
 use crate::{EnvelopeEncryption, Padding};
 
 /// A new message whose body is still to come. Make a writer of it, or seal a whole input in parallel.
@@ -37,10 +38,8 @@ impl EnvelopeEncryption {
         let padding = self.shared.padding;
         let bound =
             body_context(suite, Shape::Stream, padding_flag(padding), &self.scope, context)?;
-        let Fresh { secret, mut header } = self.fresh(suite, Shape::Stream).await?;
-        header.exclusive = true;
         let salt = self.shared.message_id()?;
-        header.message_id = salt;
+        let Fresh { secret, mut header } = self.fresh(suite, Shape::Stream, Some(salt)).await?;
         let header = secret.seal_header(&mut header, &self.scope, len)?;
         let key = BodyKey::new(&secret, suite, self.shared.backend).into_chunk_key()?;
         let (cipher, commitment) = key.derive(&salt, &bound)?;
