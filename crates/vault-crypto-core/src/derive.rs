@@ -6,6 +6,9 @@ use sha2::{Digest as _, Sha512};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
+mod branch;
+pub use branch::BranchKey;
+
 use crate::header::{DATA_KEY_ID_LEN, Header, MAC_LEN, Suite};
 use crate::{
     CryptoError, DATA_KEY_LEN, EncryptionContext, ErrorKind, Operation, Result, Scope, SecureBytes,
@@ -90,13 +93,16 @@ impl DataKeySecret {
         }
     }
 
+    /// The key of a branch, which stands in the data key's place in the branch's entry
+    /// (docs/FORMAT.md section 8.4).
+    #[must_use]
+    pub fn into_branch_key(self) -> Zeroizing<[u8; DATA_KEY_LEN]> {
+        self.0
+    }
+
     /// `E(DK, Lbl(name) || fields, N)`; N is at most 64, one block.
     fn expand<const N: usize>(&self, name: &[u8], fields: &[u8]) -> Zeroizing<[u8; N]> {
-        let mut mac = keyed(self.0.as_slice());
-        update_label(&mut mac, name);
-        mac.update(fields);
-        mac.update(&[1]);
-        Zeroizing::new(first(&mac.finalize().into_bytes()))
+        expand(&self.0, name, &[fields])
     }
 }
 
@@ -146,6 +152,19 @@ pub fn share_check(share: &[u8; 50]) -> [u8; 16] {
     let digest =
         Sha512::new().chain_update(LABEL).chain_update(b"share\0").chain_update(share).finalize();
     first(&digest)
+}
+
+/// `E(K, Lbl(name) || fields, N)`, one block of HKDF-Expand: N is at most 64.
+fn expand<const N: usize>(
+    key: &[u8; DATA_KEY_LEN],
+    name: &[u8],
+    fields: &[&[u8]],
+) -> Zeroizing<[u8; N]> {
+    let mut mac = keyed(key);
+    update_label(&mut mac, name);
+    fields.iter().for_each(|field| mac.update(field));
+    mac.update(&[1]);
+    Zeroizing::new(first(&mac.finalize().into_bytes()))
 }
 
 fn update_label(mac: &mut Hmac<Sha512>, name: &[u8]) {

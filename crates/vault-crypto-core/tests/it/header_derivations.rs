@@ -1,7 +1,7 @@
 //! The derivations of docs/FORMAT.md section 3: known answers that were computed by another program
 //! (Python's `hmac` and `hashlib`) from the document, and its worked values.
 
-use vault_crypto_core::derive::{DataKeySecret, body_context, branch_name, share_check};
+use vault_crypto_core::derive::{BranchKey, DataKeySecret, body_context, branch_name, share_check};
 use vault_crypto_core::header::{Binding, Header, Shape, Slot, SlotKind, Suite, parse};
 use vault_crypto_core::{
     EncryptionContext, ErrorKind, KeyId, KeyVersion, Scope, SecureBytes, WrapContext, WrapKind,
@@ -60,18 +60,20 @@ fn bound_bytes_are_the_ones_of_another_program() {
     assert_eq!(hex::encode(wrap), expected);
 }
 
-#[test]
-fn the_worked_values_of_the_specification_hold() {
+/// The first word behind `name` among the worked values of the specification.
+fn value_of(name: &str) -> String {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/FORMAT.md");
     let text = std::fs::read_to_string(path).unwrap();
     let (_, worked) = text.split_once("### 14.2 Worked values").unwrap();
+    let line = worked.lines().find(|line| line.starts_with(name)).unwrap();
+    line[name.len()..].split_whitespace().next().unwrap().to_owned()
+}
+
+#[test]
+fn the_worked_values_of_the_specification_hold() {
     let secret = secret(0);
     let scope = Scope::new([("tenant", "acme")]).unwrap();
     let context = EncryptionContext::from([("row", "42"), ("table", "cards")]);
-    let value_of = |name: &str| {
-        let line = worked.lines().find(|line| line.starts_with(name)).unwrap();
-        line[name.len()..].split_whitespace().next().unwrap().to_owned()
-    };
     for suite in SUITES {
         let name = format!("K_body[{}]", suite.code());
         assert_eq!(value_of(&name), hex::encode(secret.body_key(suite)), "{name}");
@@ -82,6 +84,32 @@ fn the_worked_values_of_the_specification_hold() {
     assert_eq!(value_of("branch name"), hex::encode(branch_name(&scope)));
     let wrap = WrapContext::data_key(scope).binding();
     assert_eq!(value_of("S, role 1"), hex::encode(wrap));
+}
+
+#[test]
+fn a_branch_gives_the_worked_keys_to_its_own_version_id_and_scope() {
+    let branch: [u8; 32] = std::array::from_fn(|index| index as u8);
+    let id: [u8; 16] = std::array::from_fn(|index| index as u8);
+    let scope = Scope::new([("tenant", "acme")]).unwrap();
+    let key = BranchKey::new(&branch);
+    let data_key = |version, id: &[u8; 16], scope: &Scope| {
+        hex::encode(key.data_key(version, id, scope).into_branch_key())
+    };
+    let derived = data_key(1, &id, &scope);
+    assert_eq!(value_of("branch DK"), derived);
+    assert_eq!(value_of("K_wrap"), hex::encode(key.wrap_key()));
+
+    let mut other_id = id;
+    other_id[15] ^= 1;
+    for other in [
+        data_key(2, &id, &scope),
+        data_key(1, &other_id, &scope),
+        data_key(1, &id, &Scope::empty()),
+        hex::encode(key.wrap_key()),
+    ] {
+        assert_ne!(derived, other);
+    }
+    assert_eq!(format!("{key:?}"), "BranchKey([REDACTED])");
 }
 
 #[test]
