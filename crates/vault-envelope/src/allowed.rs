@@ -6,6 +6,8 @@ use std::sync::{Arc, OnceLock};
 use vault_crypto_core::header::{Binding, Slot, SlotKind};
 use vault_crypto_core::{KeyId, KmsProvider, Result};
 
+use crate::Recipients;
+
 type Filter = Arc<dyn Fn(&KeyId) -> bool + Send + Sync>;
 
 /// The keys a reader accepts, each at its KMS.
@@ -61,9 +63,13 @@ impl AllowedKeys {
         self.0.iter()
     }
 
-    pub(crate) fn prepend(&mut self, kms: Arc<dyn KmsProvider>, key_id: KeyId) {
-        let which = Which::Key(key_id, Arc::default());
-        self.0.insert(0, AllowedKey { kms, which });
+    /// The KMS keys that are sealed for, then these.
+    pub(crate) fn after(self, recipients: &Recipients) -> Self {
+        let own = recipients.all_kms().map(|own| {
+            let which = Which::Key(own.key_id.clone(), Arc::default());
+            AllowedKey { kms: own.kms.clone(), which }
+        });
+        Self(own.chain(self.0).collect())
     }
 }
 

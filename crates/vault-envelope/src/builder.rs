@@ -10,7 +10,7 @@ use vault_crypto_core::{
 };
 
 use crate::shared::Shared;
-use crate::{AllowedKeys, Budget, EnvelopeEncryption, Padding};
+use crate::{AllowedKeys, Budget, EnvelopeEncryption, Padding, Recipient, Recipients};
 
 /// Builds an [`EnvelopeEncryption`]. Mistakes in the arguments show at [`build`](Self::build).
 #[derive(Debug)]
@@ -22,12 +22,13 @@ pub struct EnvelopeBuilder {
 
 impl EnvelopeBuilder {
     pub(crate) fn new(kms: Arc<dyn KmsProvider>, key_id: KeyId) -> Self {
-        let mut allowed = AllowedKeys::none();
-        allowed.prepend(kms.clone(), key_id.clone());
+        Self::sealing_for(Recipients::all([Recipient::kms(kms, key_id)]))
+    }
+
+    pub(crate) fn sealing_for(recipients: Recipients) -> Self {
         let shared = Shared {
-            kms,
-            key_id,
-            allowed,
+            allowed: AllowedKeys::none().after(&recipients),
+            recipients,
             suites: vec![
                 Suite::Cobblestone256,
                 Suite::ChunkedChaCha20Poly1305,
@@ -55,15 +56,13 @@ impl EnvelopeBuilder {
         self
     }
 
-    /// Keys that may open besides the sealing key, in order of preference after it.
+    /// Keys that may open besides the KMS keys that are sealed for, in order of preference after them.
     pub fn allow(mut self, keys: AllowedKeys) -> Self {
-        let mut allowed = keys;
-        allowed.prepend(self.shared.kms.clone(), self.shared.key_id.clone());
-        self.shared.allowed = allowed;
+        self.shared.allowed = keys.after(&self.shared.recipients);
         self
     }
 
-    /// Exactly these keys may open; the sealing key only if it is among them.
+    /// Exactly these keys may open, in order of preference; a sealing key only if it is among them.
     pub fn allow_only(mut self, keys: AllowedKeys) -> Self {
         self.shared.allowed = keys;
         self
@@ -132,10 +131,11 @@ impl EnvelopeBuilder {
     /// Checks everything and builds.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] for a bad scope or key id, or a suite that has no streams.
+    /// [`ErrorKind::InvalidInput`] for a bad scope or key id, recipients whose number fits neither
+    /// the format nor their policy, or a suite that has no streams.
     pub fn build(self) -> Result<EnvelopeEncryption> {
         let scope = self.scope?;
-        self.shared.key_id.check()?;
+        self.shared.recipients.check()?;
         if !self.shared.stream_suite.is_chunked() {
             return Err(CryptoError::new(ErrorKind::InvalidInput, Operation::Configure)
                 .with_detail("suite 3 has no streams"));

@@ -130,7 +130,7 @@ impl EnvelopeEncryption {
     ) -> Result<EncryptedData> {
         let plaintext = self.decrypt(sealed, context).await?;
         let target =
-            Self { shared: self.shared.under(new_master_key_id), scope: self.scope.clone() };
+            Self { shared: self.shared.under(new_master_key_id)?, scope: self.scope.clone() };
         target.encrypt(plaintext.as_slice(), context).await
     }
 }
@@ -160,11 +160,12 @@ impl EncryptionProvider for EnvelopeEncryption {
 
     async fn generate_data_key(&self) -> Result<DataKey> {
         let wrap = WrapContext::data_key(self.scope.clone());
-        self.shared.kms.generate_data_key(&self.shared.key_id, &wrap).await
+        let first = self.shared.first_kms()?;
+        first.kms.generate_data_key(&first.key_id, &wrap).await
     }
 
     async fn get_key_info(&self, key_id: &KeyId) -> Result<KeyInfo> {
-        self.shared.kms.describe_key(key_id).await
+        self.shared.first_kms()?.kms.describe_key(key_id).await
     }
 
     fn provider_type(&self) -> &'static str {

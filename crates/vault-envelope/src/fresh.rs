@@ -2,7 +2,7 @@
 
 use vault_crypto_core::derive::DataKeySecret;
 use vault_crypto_core::header::{Extension, Header, MESSAGE_ID_LEN, Shape, Slot, Suite};
-use vault_crypto_core::{Result, WrapContext};
+use vault_crypto_core::{CryptoError, ErrorKind, Operation, Result, WrapContext};
 
 use crate::EnvelopeEncryption;
 use crate::allowed::{binding, slot_kind};
@@ -22,9 +22,9 @@ impl EnvelopeEncryption {
         shape: Shape,
         message: Option<[u8; MESSAGE_ID_LEN]>,
     ) -> Result<Fresh> {
-        let kms = &*self.shared.kms;
         let wrap = WrapContext::data_key(self.scope.clone());
-        let data_key = kms.generate_data_key(&self.shared.key_id, &wrap).await?;
+        let first = self.shared.first_kms()?;
+        let data_key = first.kms.generate_data_key(&first.key_id, &wrap).await?;
         let (plaintext, wrapped) = data_key.into_parts();
         let secret = DataKeySecret::new(&plaintext)?;
         let mut header = Header::new(suite, shape);
@@ -35,14 +35,23 @@ impl EnvelopeEncryption {
             let scope = self.scope.canonical_pairs().to_vec();
             header.extensions.push(Extension::new(Extension::SCOPE, scope));
         }
-        let slot = Slot::kms(
-            slot_kind(kms),
-            binding(kms),
-            &wrapped.key_id,
-            wrapped.version,
-            wrapped.bytes,
-        );
-        header.slots.push(slot);
+        for other in self.shared.recipients.all_kms() {
+            let wrapped = if std::ptr::eq(other, first) {
+                wrapped.clone()
+            } else {
+                other.kms.wrap_data_key(&other.key_id, &plaintext, &wrap).await?
+            };
+            header.slots.push(Slot::kms(
+                slot_kind(&*other.kms),
+                binding(&*other.kms),
+                &wrapped.key_id,
+                wrapped.version,
+                wrapped.bytes,
+            ));
+        }
+        if header.slots.len() < self.shared.recipients.members.len() {
+            return Err(CryptoError::new(ErrorKind::Unsupported, Operation::Seal));
+        }
         Ok(Fresh { secret, header })
     }
 }

@@ -85,8 +85,9 @@ impl EnvelopeEncryption {
         may_open_scope: bool,
     ) -> Result<Rewrapped<Vec<u8>>> {
         self.check_supported(&parsed.header)?;
-        let kms = &*self.shared.kms;
-        let info = kms.describe_key(&self.shared.key_id).await?;
+        let first = self.shared.first_kms()?;
+        let kms = &*first.kms;
+        let info = kms.describe_key(&first.key_id).await?;
         let own = parsed.header.slots.iter().enumerate().find(|(_, slot)| {
             slot.kind == slot_kind(kms)
                 && slot.key_id == info.key_id.as_str().as_bytes()
@@ -148,7 +149,7 @@ impl EnvelopeEncryption {
         }
         let unlocked = self.unlock(parsed).await?;
         let opened = unlocked.opened_by.slot;
-        let kms = &*self.shared.kms;
+        let kms = &*self.shared.first_kms()?.kms;
         let context = WrapContext::data_key(self.scope.clone());
         let new = kms.wrap_data_key(key_id, &unlocked.plaintext, &context).await?;
         self.unwrap_and_verify(&new, parsed, &context).await?;
@@ -172,7 +173,7 @@ impl EnvelopeEncryption {
         parsed: &ParsedHeader<'_>,
         context: &WrapContext,
     ) -> Result<()> {
-        let plaintext = self.shared.kms.decrypt_data_key(wrapped, context).await?;
+        let plaintext = self.shared.first_kms()?.kms.decrypt_data_key(wrapped, context).await?;
         verified(&plaintext, parsed, &self.scope).map(drop)
     }
 }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use vault_crypto_core::aead::AeadBackend;
 use vault_crypto_core::header::{MESSAGE_ID_LEN, Suite};
-use vault_crypto_core::{Clock, KeyId, KmsProvider, RandomSource, Result};
+use vault_crypto_core::{Clock, CryptoError, ErrorKind, KeyId, Operation, RandomSource, Result};
 
+use crate::recipients::{KmsRecipient, Recipients};
 use crate::{AllowedKeys, Budget, Padding};
 
 /// What all scopes of one envelope share.
 pub(crate) struct Shared {
-    pub(crate) kms: Arc<dyn KmsProvider>,
-    pub(crate) key_id: KeyId,
+    pub(crate) recipients: Recipients,
     pub(crate) allowed: AllowedKeys,
     pub(crate) suites: Vec<Suite>,
     pub(crate) record_suite: Suite,
@@ -28,8 +28,7 @@ pub(crate) struct Shared {
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Envelope")
-            .field("provider", &self.kms.provider_type())
-            .field("key_id", &self.key_id)
+            .field("recipients", &self.recipients)
             .field("allowed", &self.allowed)
             .finish_non_exhaustive()
     }
@@ -47,16 +46,33 @@ impl Shared {
         }
     }
 
-    pub(crate) fn under(&self, key_id: &KeyId) -> Arc<Self> {
-        Arc::new(Self {
-            kms: self.kms.clone(),
-            key_id: key_id.clone(),
+    /// Whether this envelope's data keys must each serve one message alone (docs/FORMAT.md 11.3).
+    pub(crate) fn needs_exclusive(&self) -> bool {
+        self.recipients.needs_exclusive()
+    }
+
+    /// The first KMS that is sealed for.
+    pub(crate) fn first_kms(&self) -> Result<&KmsRecipient> {
+        self.recipients.first_kms().ok_or_else(|| {
+            CryptoError::new(ErrorKind::Unsupported, Operation::Configure)
+                .with_detail("this envelope seals for no KMS; there is none to ask")
+        })
+    }
+
+    /// The same settings with another key at the first KMS.
+    pub(crate) fn under(&self, key_id: &KeyId) -> Result<Arc<Self>> {
+        let recipients = self.recipients.with_first_key(key_id);
+        Ok(Arc::new(Self {
+            recipients: recipients.ok_or_else(|| {
+                CryptoError::new(ErrorKind::Unsupported, Operation::Seal)
+                    .with_detail("this envelope seals for no KMS; there is no key to replace")
+            })?,
             allowed: self.allowed.clone(),
             suites: self.suites.clone(),
             clock: self.clock.clone(),
             random: self.random.clone(),
             ..*self
-        })
+        }))
     }
 }
 
