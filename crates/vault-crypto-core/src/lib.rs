@@ -13,6 +13,7 @@ mod provider;
 mod random;
 mod scope;
 mod secret;
+pub mod storage;
 
 #[cfg(feature = "admin")]
 mod admin;
@@ -34,6 +35,8 @@ pub mod mac;
 pub mod manager;
 #[cfg(feature = "kdf")]
 pub mod password;
+#[cfg(feature = "rsa-oaep")]
+pub mod rsa_oaep;
 #[cfg(feature = "xaes")]
 pub mod xaes;
 
@@ -55,6 +58,7 @@ pub use random::{BufferedRandom, process_word};
 pub use random::{RandomSource, SystemRandom};
 pub use scope::{MAX_SCOPE_LEN, MAX_SCOPE_PAIRS, Scope};
 pub use secret::{SecureBytes, SecureString};
+pub use storage::{MemoryStorage, StorageBackend};
 
 /// Compares two byte strings in time that depends on their lengths alone.
 #[must_use]

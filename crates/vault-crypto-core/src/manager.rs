@@ -17,9 +17,9 @@ use crate::{
 
 mod content;
 mod key;
-#[cfg(feature = "rsa")]
-pub mod rsa;
 
+#[cfg(feature = "rsa")]
+pub use crate::rsa_oaep as rsa;
 pub use content::EncryptedContent;
 pub use key::{EncryptionKey, KeyOrigin};
 

@@ -13,6 +13,10 @@ use zeroize::{Zeroize as _, Zeroizing};
 use crate::aead::{AeadBackend, TAG_LEN, open_once, seal_once};
 use crate::{CryptoError, Operation, Result, constant_time_eq};
 
+mod whole;
+
+pub use whole::OVERHEAD;
+
 /// Length of a nonce in bytes.
 pub const NONCE_LEN: usize = 24;
 /// Length of the key commitment in bytes.

@@ -1,7 +1,7 @@
 //! Header to bytes. The encoder checks what the parser would refuse, so nothing unreadable is written.
 
 use super::{
-    ALIGN_FROM, BODY_ALIGNMENT, Header, MAC_LEN, MAGIC, MAX_HEADER_LEN, PREFIX_LEN, parse,
+    ALIGN_FROM, BODY_ALIGNMENT, Header, MAC_LEN, MAGIC, MAX_HEADER_LEN, PREFIX_LEN, Slot, parse,
 };
 use crate::{CryptoError, ErrorKind, Operation, Result};
 
@@ -25,11 +25,7 @@ impl Header {
         out.extend_from_slice(&self.share_set);
         push_field(&mut out, &self.encode_extensions()?)?;
         for slot in &self.slots {
-            let mut descriptor = vec![slot.kind.code(), slot.binding.code(), slot.share_index, 0];
-            push_field(&mut descriptor, &slot.key_id)?;
-            push_field(&mut descriptor, &slot.parameters)?;
-            descriptor.extend_from_slice(slot.share_check.as_ref().map_or(&[], |c| c.as_slice()));
-            push_field(&mut out, &descriptor)?;
+            push_field(&mut out, &slot.descriptor()?)?;
         }
         Ok(out)
     }
@@ -76,6 +72,21 @@ impl Header {
             out.extend_from_slice(&extension.kind.to_be_bytes());
             push_field(&mut out, &extension.bytes)?;
         }
+        Ok(out)
+    }
+}
+
+impl Slot {
+    /// The slot's bytes in the covered part, without their length: all of it but `version` and
+    /// `wrapped`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::LimitExceeded`] where a field is longer than its length prefix can say.
+    pub fn descriptor(&self) -> Result<Vec<u8>> {
+        let mut out = vec![self.kind.code(), self.binding.code(), self.share_index, 0];
+        push_field(&mut out, &self.key_id)?;
+        push_field(&mut out, &self.parameters)?;
+        out.extend_from_slice(self.share_check.as_ref().map_or(&[], |check| check.as_slice()));
         Ok(out)
     }
 }

@@ -140,6 +140,22 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// A slot of a kind that no service unwraps (a passphrase, a public key), nothing wrapped in it
+    /// yet. The header's MAC binds its scope.
+    #[must_use]
+    pub fn without_kms(kind: SlotKind, key_id: Vec<u8>, parameters: Vec<u8>) -> Self {
+        Self {
+            kind,
+            binding: Binding::Mac,
+            share_index: 0,
+            key_id,
+            parameters,
+            share_check: None,
+            version: KeyVersion::unknown(),
+            wrapped: Vec::new(),
+        }
+    }
+
     /// A slot of a KMS key.
     #[must_use]
     pub fn kms(

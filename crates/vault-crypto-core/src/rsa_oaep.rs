@@ -7,7 +7,6 @@ use aws_lc_rs::rsa::{
     PrivateDecryptingKey, PublicEncryptingKey,
 };
 
-use super::invalid;
 use crate::{CryptoError, ErrorKind, Operation, Result, SecureBytes};
 
 /// A new 3,072-bit private key as PKCS#8 DER. Takes a good part of a second.
@@ -30,15 +29,23 @@ pub fn public_key(private: &[u8]) -> Result<Vec<u8>> {
     Ok(der.as_ref().to_vec())
 }
 
+/// A public key of 2,048 to 8,192 bits as SubjectPublicKeyInfo DER, written anew: one encoding for one
+/// key, so that a digest of it can name the key.
+///
+/// # Errors
+/// [`ErrorKind::InvalidInput`] unless `public` is such a key.
+pub fn canonical_public_key(public: &[u8]) -> Result<Vec<u8>> {
+    let der: PublicKeyX509Der<'_> = parse_public(public)?.as_der().map_err(|_| internal())?;
+    Ok(der.as_ref().to_vec())
+}
+
 /// Encrypts `plaintext` to the holder of the private half of `public`, bound to `label`.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidInput`] unless `public` is an RSA key as SubjectPublicKeyInfo DER;
 /// [`ErrorKind::LimitExceeded`] for more than the key's length less 66 bytes.
 pub fn encrypt(public: &[u8], plaintext: &[u8], label: &[u8]) -> Result<Vec<u8>> {
-    let key = PublicEncryptingKey::from_der(public)
-        .map_err(|_| invalid("not an RSA public key as SubjectPublicKeyInfo DER"))?;
-    let key = OaepPublicEncryptingKey::new(key).map_err(|_| internal())?;
+    let key = OaepPublicEncryptingKey::new(parse_public(public)?).map_err(|_| internal())?;
     if plaintext.len() > key.max_plaintext_size(&OAEP_SHA256_MGF1SHA256) {
         return Err(CryptoError::new(ErrorKind::LimitExceeded, Operation::Primitive)
             .with_detail("RSA-OAEP takes the key's length less 66 bytes; encrypt a key with it"));
@@ -68,6 +75,11 @@ pub fn decrypt(private: &[u8], ciphertext: &[u8], label: &[u8]) -> Result<Secure
     Ok(out)
 }
 
+fn parse_public(public: &[u8]) -> Result<PublicEncryptingKey> {
+    PublicEncryptingKey::from_der(public)
+        .map_err(|_| invalid("not an RSA public key as SubjectPublicKeyInfo DER"))
+}
+
 fn parse_private(private: &[u8]) -> Result<PrivateDecryptingKey> {
     PrivateDecryptingKey::from_pkcs8(private)
         .map_err(|_| invalid("not an RSA private key as PKCS#8 DER"))
@@ -75,6 +87,10 @@ fn parse_private(private: &[u8]) -> Result<PrivateDecryptingKey> {
 
 fn some(label: &[u8]) -> Option<&[u8]> {
     (!label.is_empty()).then_some(label)
+}
+
+fn invalid(why: &'static str) -> CryptoError {
+    CryptoError::new(ErrorKind::InvalidInput, Operation::Primitive).with_detail(why)
 }
 
 #[cold]
