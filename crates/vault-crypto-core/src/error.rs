@@ -144,6 +144,14 @@ named! {
         TagKey = "tag_key",
         /// A primitive: cipher, MAC, key derivation, randomness.
         Primitive = "primitive",
+        /// `StorageBackend::get`.
+        StorageGet = "storage_get",
+        /// `StorageBackend::put`.
+        StoragePut = "storage_put",
+        /// `StorageBackend::delete`.
+        StorageDelete = "storage_delete",
+        /// `StorageBackend::list`.
+        StorageList = "storage_list",
         /// Opening, reading or writing a key store.
         KeyStore = "key_store",
         /// Reading or checking configuration and arguments.
