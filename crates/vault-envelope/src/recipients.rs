@@ -41,7 +41,7 @@ impl Recipient {
     }
 
     /// Somebody whose slot no KMS serves. A data key behind such a slot serves one message alone.
-    #[expect(dead_code, reason = "passphrases and public keys are not there yet")]
+    #[allow(dead_code, reason = "used by the features `passphrase`, `hpke` and `rsa`")]
     pub(crate) fn person(seal: Arc<dyn SealSlot>) -> Self {
         Self(Who::Person(seal))
     }

@@ -24,6 +24,10 @@ pub(crate) trait SealSlot: fmt::Debug + Send + Sync {
     /// The kind of the slots it makes.
     fn kind(&self) -> SlotKind;
 
+    /// The key id of the slots it makes: empty for a passphrase, a public key's digest. By kind and key
+    /// id its slot is found again in a header.
+    fn key_id(&self) -> Vec<u8>;
+
     /// Wraps `payload` (a data key, or a share of one) in a whole slot.
     fn seal_slot(
         &self,
