@@ -21,8 +21,9 @@ mod fixture;
 pub mod kms;
 pub mod provider;
 mod rotation;
+pub mod storage;
 
-pub use fixture::{AdminFixture, AuditFixture, KmsFixture, ProviderFixture};
+pub use fixture::{AdminFixture, AuditFixture, KmsFixture, ProviderFixture, StorageFixture};
 
 /// One sentence of a contract and the code that holds a backend to it.
 pub struct Case<F> {
@@ -187,6 +188,7 @@ pub fn sentences() -> Vec<(&'static str, &'static str)> {
     all.extend(admin::CASES.iter().map(|case| (case.method, case.sentence)));
     all.extend(audit::CASES.iter().map(|case| (case.method, case.sentence)));
     all.extend(provider::CASES.iter().map(|case| (case.method, case.sentence)));
+    all.extend(storage::CASES.iter().map(|case| (case.method, case.sentence)));
     all
 }
 

@@ -1,4 +1,4 @@
-//! Faults on cue: a layer that makes any KMS slow, silent or wrong, and counts what reaches it.
+//! Faults on cue: what makes any KMS or store slow, silent or wrong, and counts what reaches it.
 //!
 //! What it cannot show: how a real service classifies its own failures; that is each backend's test.
 
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use vault_crypto_core::layers::{Attempt, Call, Intercept, Layered};
-use vault_crypto_core::{Clock, ErrorKind, KmsProvider, Operation, Result};
+use vault_crypto_core::{Clock, CryptoError, ErrorKind, KmsProvider, Operation, Result};
 
 use crate::CallCounts;
 
@@ -100,27 +100,28 @@ impl Faults {
         let at = script.iter().position(|(on, _)| on.is_none_or(|on| on == operation))?;
         script.remove(at).map(|(_, fault)| fault)
     }
-}
 
-impl Intercept for Faults {
-    async fn intercept<T: Send + 'static>(
+    /// What the caller of `operation` gets when `attempt` is how it would be done.
+    pub(crate) async fn meet<T, F: Future<Output = Result<T>>>(
         &self,
-        call: &Call<'_>,
-        attempt: Attempt<'_, T>,
+        operation: Operation,
+        error: impl Fn(ErrorKind) -> CryptoError,
+        attempt: impl FnOnce() -> F,
     ) -> Result<T> {
-        self.shared.calls.count(call.operation);
+        let injected = |kind| Err(error(kind).with_detail("injected by a test"));
+        self.shared.calls.count(operation);
         let running = Running::new(&self.shared);
-        let outcome = match self.take(call.operation) {
-            None => attempt.run().await,
-            Some(Fault::Fail(kind)) => Err(injected(call, kind)),
+        let outcome = match self.take(operation) {
+            None => attempt().await,
+            Some(Fault::Fail(kind)) => injected(kind),
             Some(Fault::FailAfter(kind)) => {
                 // Whatever the service answered is lost.
-                drop(attempt.run().await);
-                Err(injected(call, kind))
+                drop(attempt().await);
+                injected(kind)
             }
             Some(Fault::Delay(duration)) => {
                 self.clock.sleep(duration).await;
-                attempt.run().await
+                attempt().await
             }
             Some(Fault::Hang) => std::future::pending().await,
         };
@@ -129,8 +130,15 @@ impl Intercept for Faults {
     }
 }
 
-fn injected(call: &Call<'_>, kind: ErrorKind) -> vault_crypto_core::CryptoError {
-    call.error(kind).with_detail("injected by a test")
+impl Intercept for Faults {
+    async fn intercept<T: Send + 'static>(
+        &self,
+        call: &Call<'_>,
+        attempt: Attempt<'_, T>,
+    ) -> Result<T> {
+        let error = |kind| call.error(kind);
+        self.meet(call.operation, error, || attempt.run()).await
+    }
 }
 
 struct Running<'a> {

@@ -7,6 +7,7 @@ mod it {
     mod faults;
     mod flawed;
     mod flawed_admin;
+    mod flawed_storage;
     mod fork;
     mod layers_audit;
     mod layers_breaker;

@@ -1,12 +1,14 @@
 //! What a suite needs from whoever runs it.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use vault_crypto_core::storage::MAX_STORAGE_KEY_LEN;
 use vault_crypto_core::{
     AuditEvent, AuditSink, EncryptionProvider, KeyConfig, KeyId, KeyInfo, KmsAdmin, KmsProvider,
-    Result,
+    Result, StorageBackend,
 };
 
 type Count = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -151,5 +153,59 @@ impl ProviderFixture {
 impl fmt::Debug for ProviderFixture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ProviderFixture")
+    }
+}
+
+type OpenAnew = dyn Fn() -> Opening + Send + Sync;
+type Opening = Pin<Box<dyn Future<Output = Result<Arc<dyn StorageBackend>>> + Send>>;
+
+/// A store to hold to the contract of `StorageBackend`. The suite makes its own keys and leaves them.
+pub struct StorageFixture {
+    pub(super) storage: Arc<dyn StorageBackend>,
+    pub(super) other: Arc<dyn StorageBackend>,
+    pub(super) open_anew: Option<Box<OpenAnew>>,
+    prefix: String,
+    named: AtomicU64,
+}
+
+impl StorageFixture {
+    /// `storage` is what is tested, and `other` is the same store as somebody else has it: a second
+    /// connection where there can be one. Every key begins with `prefix`, and none such may exist yet.
+    #[must_use]
+    pub fn new(
+        storage: Arc<dyn StorageBackend>,
+        other: Arc<dyn StorageBackend>,
+        prefix: impl Into<String>,
+    ) -> Self {
+        let named = AtomicU64::new(0);
+        Self { storage, other, open_anew: None, prefix: prefix.into(), named }
+    }
+
+    /// Opens the store as after the end of this process: from what is on disk, or by a new connection.
+    /// A backend that declares `durable` must give it.
+    #[must_use]
+    pub fn with_open_anew<F>(mut self, open: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Arc<dyn StorageBackend>>> + Send + 'static,
+    {
+        self.open_anew = Some(Box::new(move || Box::pin(open())));
+        self
+    }
+
+    pub(super) fn fresh(&self, name: &str) -> String {
+        let number = self.named.fetch_add(1, Ordering::Relaxed) + 1;
+        format!("{}{number}-{name}", self.prefix)
+    }
+
+    pub(super) fn longest(&self) -> String {
+        let key = self.fresh("longest-");
+        let missing = MAX_STORAGE_KEY_LEN.saturating_sub(key.len());
+        key + &"k".repeat(missing)
+    }
+}
+
+impl fmt::Debug for StorageFixture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StorageFixture").field("prefix", &self.prefix).finish_non_exhaustive()
     }
 }

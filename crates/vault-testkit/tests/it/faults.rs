@@ -1,9 +1,11 @@
 //! The fault injector.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use vault_crypto_core::{ErrorKind, KmsProvider, Operation, RotateOptions};
-use vault_testkit::Fault;
+use vault_crypto_core::storage::{Expected, MemoryStorage};
+use vault_crypto_core::{ErrorKind, KmsProvider, Operation, RotateOptions, StorageBackend};
+use vault_testkit::{Fault, Faults, FaultyStorage, VirtualClock};
 
 use super::support::{Bench, generate, poll_once};
 
@@ -43,4 +45,21 @@ fn a_dropped_call_is_counted_as_cancelled() {
     assert_eq!((bench.faults.running(), bench.faults.cancelled()), (1, 0));
     drop(call);
     assert_eq!((bench.faults.running(), bench.faults.cancelled()), (0, 1));
+}
+
+#[test]
+fn a_store_fails_before_or_after_its_effect() {
+    let clock = VirtualClock::new();
+    let faults = Faults::new(Arc::new(clock.clone()));
+    let memory = Arc::new(MemoryStorage::new());
+    let storage = FaultyStorage::new(memory.clone(), faults.clone());
+    let put = |key| clock.run(storage.put(key, b"value", Expected::Absent)).map_err(|e| e.kind());
+    let held = |key| clock.run(memory.get(key)).unwrap().is_some();
+
+    faults.push_on(Operation::StoragePut, Fault::Fail(ErrorKind::Unavailable));
+    faults.push_on(Operation::StoragePut, Fault::FailAfter(ErrorKind::TimedOut));
+    assert_eq!((put("before"), held("before")), (Err(ErrorKind::Unavailable), false));
+    assert_eq!((put("after"), held("after")), (Err(ErrorKind::TimedOut), true));
+    assert!(put("before").is_ok());
+    assert_eq!(faults.calls().of(Operation::StoragePut), 3);
 }
