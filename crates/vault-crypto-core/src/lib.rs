@@ -25,10 +25,15 @@ pub mod cbc_hmac;
 pub mod derive;
 #[cfg(feature = "engine")]
 pub mod engine;
+#[cfg(feature = "header-mac")]
+mod hmac_key;
 #[cfg(feature = "kdf")]
 pub mod kdf;
 #[cfg(feature = "layers")]
 pub mod layers;
+#[cfg(feature = "locked")]
+#[expect(unsafe_code, reason = "pages of the system, and slots in them that threads share")]
+pub mod locked;
 #[cfg(feature = "kdf")]
 pub mod mac;
 #[cfg(feature = "manager")]
@@ -47,6 +52,8 @@ pub use clock::{Clock, Sleep, SystemClock};
 pub use context::{EncryptionContext, MAX_CONTEXT_LEN, MAX_CONTEXT_NAME_LEN, MAX_CONTEXT_PAIRS};
 pub use data_key::{DATA_KEY_LEN, DataKey, MAX_WRAP_LEN, WrapContext, WrapKind, WrappedKey};
 pub use error::{CryptoError, ErrorKind, Operation, Result};
+#[cfg(feature = "header-mac")]
+pub use hmac_key::HmacSha512Key;
 pub use key::{
     KeyConfig, KeyId, KeyInfo, KeyRotationResult, KeySpec, KeyState, KeyUsage, KeyVersion,
     KeyVersionInfo, MAX_KEY_ID_LEN, MAX_KEY_VERSION_LEN,

@@ -23,6 +23,9 @@ mod header_derivations;
 #[path = "it/kdf.rs"]
 #[cfg(all(feature = "kdf", feature = "hazmat"))]
 mod kdf;
+#[path = "it/locked.rs"]
+#[cfg(feature = "locked")]
+mod locked;
 #[path = "it/mac.rs"]
 #[cfg(feature = "kdf")]
 mod mac;
