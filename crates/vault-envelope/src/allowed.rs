@@ -6,11 +6,12 @@ use std::sync::{Arc, OnceLock};
 use vault_crypto_core::header::{Binding, Slot, SlotKind};
 use vault_crypto_core::{KeyId, KmsProvider, Result};
 
-use crate::Recipients;
+use crate::slot_key::OpenSlot;
+use crate::{OpenedBy, Recipients};
 
 type Filter = Arc<dyn Fn(&KeyId) -> bool + Send + Sync>;
 
-/// The keys a reader accepts, each at its KMS.
+/// The keys a reader accepts, in order of preference.
 ///
 /// A message's slot must equal an entry in kind, canonical key id and binding before any call is
 /// made for it.
@@ -18,16 +19,20 @@ type Filter = Arc<dyn Fn(&KeyId) -> bool + Send + Sync>;
 pub struct AllowedKeys(Vec<AllowedKey>);
 
 #[derive(Clone)]
-pub(crate) struct AllowedKey {
-    pub(crate) kms: Arc<dyn KmsProvider>,
-    which: Which,
+pub(crate) enum AllowedKey {
+    /// The configured id, and the canonical one once it is known.
+    Key(Arc<dyn KmsProvider>, KeyId, Arc<OnceLock<KeyId>>),
+    Matching(Arc<dyn KmsProvider>, Filter),
+    Person(Arc<dyn OpenSlot>),
 }
 
-#[derive(Clone)]
-enum Which {
-    /// The configured id, and the canonical one once the KMS was asked.
-    Key(KeyId, Arc<OnceLock<KeyId>>),
-    Matching(Filter),
+/// Whether a slot is an entry's, as far as that can be told without a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Match {
+    Yes,
+    No,
+    /// Only if the entry's alias, which its KMS must be asked for, is the slot's key.
+    Perhaps,
 }
 
 impl AllowedKeys {
@@ -41,8 +46,7 @@ impl AllowedKeys {
     /// another key id comes; give canonical ids where a reader may not describe keys.
     #[must_use]
     pub fn key(mut self, kms: Arc<dyn KmsProvider>, key_id: impl Into<KeyId>) -> Self {
-        let which = Which::Key(key_id.into(), Arc::default());
-        self.0.push(AllowedKey { kms, which });
+        self.0.push(AllowedKey::Key(kms, key_id.into(), Arc::default()));
         self
     }
 
@@ -55,66 +59,98 @@ impl AllowedKeys {
         kms: Arc<dyn KmsProvider>,
         filter: impl Fn(&KeyId) -> bool + Send + Sync + 'static,
     ) -> Self {
-        self.0.push(AllowedKey { kms, which: Which::Matching(Arc::new(filter)) });
+        self.0.push(AllowedKey::Matching(kms, Arc::new(filter)));
         self
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &AllowedKey> {
-        self.0.iter()
+    /// Adds somebody who opens slots without a KMS.
+    #[allow(dead_code, reason = "used by the features `passphrase`, `hpke` and `rsa`")]
+    pub(crate) fn person(mut self, person: Arc<dyn OpenSlot>) -> Self {
+        self.0.push(AllowedKey::Person(person));
+        self
+    }
+
+    /// Each entry beside its number.
+    pub(crate) fn numbered(&self) -> impl Iterator<Item = (usize, &AllowedKey)> {
+        self.0.iter().enumerate()
     }
 
     /// The KMS keys that are sealed for, then these.
     pub(crate) fn after(self, recipients: &Recipients) -> Self {
         let own = recipients.all_kms().map(|own| {
-            let which = Which::Key(own.key_id.clone(), Arc::default());
-            AllowedKey { kms: own.kms.clone(), which }
+            AllowedKey::Key(own.kms.clone(), own.key_id.clone(), Arc::default())
         });
         Self(own.chain(self.0).collect())
+    }
+
+    /// Whether what opened a message may still open it: filters are asked again.
+    #[allow(dead_code, reason = "the cache of data keys asks on every hit")]
+    pub(crate) fn still_allow(&self, opened_by: &OpenedBy) -> bool {
+        let this = match self.0.get(opened_by.entry) {
+            Some(AllowedKey::Matching(_, filter)) => filter(&opened_by.key_id),
+            entry => entry.is_some(),
+        };
+        this && opened_by.together_with.iter().all(|other| self.still_allow(other))
     }
 }
 
 impl fmt::Debug for AllowedKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
-            .entries(self.0.iter().map(|entry| match &entry.which {
-                Which::Key(key_id, _) => key_id.to_string(),
-                Which::Matching(_) => format!("keys of {}", entry.kms.provider_type()),
+            .entries(self.0.iter().map(|entry| match entry {
+                AllowedKey::Key(_, key_id, _) => key_id.to_string(),
+                AllowedKey::Matching(kms, _) => format!("keys of {}", kms.provider_type()),
+                AllowedKey::Person(person) => format!("{person:?}"),
             }))
             .finish()
     }
 }
 
 impl AllowedKey {
-    /// Whether `slot` is this entry's: kind and binding as this KMS writes them, and the key id.
-    pub(crate) async fn matches(&self, slot: &Slot) -> Result<Option<KeyId>> {
-        if slot.kind != slot_kind(&*self.kms) || slot.binding != binding(&*self.kms) {
-            return Ok(None);
+    /// Whether `slot` is this entry's: kind and binding as its KMS writes them, and the key id.
+    pub(crate) fn matches(&self, slot: &Slot) -> Match {
+        let kms = match self {
+            Self::Key(kms, ..) | Self::Matching(kms, _) => kms,
+            Self::Person(person) if person.matches(slot) => return Match::Yes,
+            Self::Person(_) => return Match::No,
+        };
+        if slot.kind != slot_kind(&**kms) || slot.binding != binding(&**kms) {
+            return Match::No;
         }
         // Parameters that this version does not know: a slot of a later day, skipped.
         if !slot.parameters.is_empty() {
-            return Ok(None);
+            return Match::No;
         }
-        let Ok(text) = std::str::from_utf8(&slot.key_id) else { return Ok(None) };
-        let stored = KeyId::from(text);
-        let matches = match &self.which {
-            Which::Key(configured, _) if *configured == stored => true,
-            Which::Key(configured, canonical) => {
-                self.canonical(configured, canonical).await? == stored
+        let Ok(stored) = std::str::from_utf8(&slot.key_id) else { return Match::No };
+        let same = |id: &KeyId| id.as_str() == stored;
+        match self {
+            Self::Key(_, configured, _) if same(configured) => Match::Yes,
+            Self::Key(kms, configured, known) => {
+                if known.get().is_none()
+                    && let Some(canonical) = kms.canonical_key_id(configured)
+                {
+                    known.get_or_init(|| canonical);
+                }
+                match known.get() {
+                    Some(canonical) if same(canonical) => Match::Yes,
+                    Some(_) => Match::No,
+                    None => Match::Perhaps,
+                }
             }
-            Which::Matching(filter) => filter(&stored),
-        };
-        Ok(matches.then_some(stored))
+            Self::Matching(_, filter) if filter(&KeyId::from(stored)) => Match::Yes,
+            _ => Match::No,
+        }
     }
 
-    async fn canonical(&self, configured: &KeyId, known: &OnceLock<KeyId>) -> Result<KeyId> {
-        if let Some(canonical) = known.get() {
-            return Ok(canonical.clone());
+    /// Asks the KMS which key an alias is; afterwards nothing is `Perhaps`.
+    pub(crate) async fn resolve(&self) -> Result<()> {
+        if let Self::Key(kms, configured, known) = self
+            && known.get().is_none()
+        {
+            let canonical = kms.describe_key(configured).await?.key_id;
+            known.get_or_init(|| canonical);
         }
-        let canonical = match self.kms.canonical_key_id(configured) {
-            Some(canonical) => canonical,
-            None => self.kms.describe_key(configured).await?.key_id,
-        };
-        Ok(known.get_or_init(|| canonical).clone())
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Assembling an [`EnvelopeEncryption`]: everything optional has a default a stranger can live with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use vault_crypto_core::aead::AeadBackend;
 use vault_crypto_core::header::Suite;
@@ -16,7 +17,7 @@ use crate::{AllowedKeys, Budget, EnvelopeEncryption, Padding, Recipient, Recipie
 #[derive(Debug)]
 #[must_use]
 pub struct EnvelopeBuilder {
-    shared: Shared,
+    pub(crate) shared: Shared,
     scope: Result<Scope>,
 }
 
@@ -29,6 +30,7 @@ impl EnvelopeBuilder {
         let shared = Shared {
             allowed: AllowedKeys::none().after(&recipients),
             recipients,
+            hedge_after: None,
             suites: vec![
                 Suite::Cobblestone256,
                 Suite::ChunkedChaCha20Poly1305,
@@ -40,6 +42,7 @@ impl EnvelopeBuilder {
             padding: Padding::None,
             store_scope: true,
             budget: Budget::default(),
+            branches: None,
             clock: Arc::new(SystemClock::new()),
             random: Arc::new(BufferedRandom::new()),
         };
@@ -65,6 +68,15 @@ impl EnvelopeBuilder {
     /// Exactly these keys may open, in order of preference; a sealing key only if it is among them.
     pub fn allow_only(mut self, keys: AllowedKeys) -> Self {
         self.shared.allowed = keys;
+        self
+    }
+
+    /// Asks the next allowed key as well whenever `delay` has passed without an answer; the first
+    /// verified answer wins and the other calls are dropped. Without it keys are asked one after
+    /// the other, the next one when one has failed: a KMS that is known to be down (its circuit
+    /// breaker is open) costs no time either way.
+    pub fn hedge_after(mut self, delay: Duration) -> Self {
+        self.shared.hedge_after = Some(delay);
         self
     }
 

@@ -1,11 +1,14 @@
 //! A new data key, wrapped for everybody who may open, and the header that says so.
 
 use vault_crypto_core::derive::DataKeySecret;
-use vault_crypto_core::header::{Extension, Header, MESSAGE_ID_LEN, Shape, Slot, Suite};
-use vault_crypto_core::{CryptoError, ErrorKind, Operation, Result, WrapContext};
+use vault_crypto_core::header::{Extension, Header, MESSAGE_ID_LEN, Shape, Suite};
+use vault_crypto_core::{
+    CryptoError, DATA_KEY_LEN, ErrorKind, Operation, RandomSource as _, Result, SecureBytes,
+    SystemRandom, WrappedKey,
+};
 
 use crate::EnvelopeEncryption;
-use crate::allowed::{binding, slot_kind};
+use crate::recipients::{Policy, deal_slots, wrap_context};
 
 /// A fresh data key and the header that carries it, still without its MAC.
 pub(crate) struct Fresh {
@@ -22,36 +25,63 @@ impl EnvelopeEncryption {
         shape: Shape,
         message: Option<[u8; MESSAGE_ID_LEN]>,
     ) -> Result<Fresh> {
-        let wrap = WrapContext::data_key(self.scope.clone());
-        let first = self.shared.first_kms()?;
-        let data_key = first.kms.generate_data_key(&first.key_id, &wrap).await?;
-        let (plaintext, wrapped) = data_key.into_parts();
-        let secret = DataKeySecret::new(&plaintext)?;
+        let exclusive = self.shared.needs_exclusive();
+        if exclusive && message.is_none() && shape != Shape::KeyEntry {
+            return Err(CryptoError::new(ErrorKind::InvalidInput, Operation::Seal).with_detail(
+                "slots of people and thresholds need a data key for each message; encrypt one by one",
+            ));
+        }
         let mut header = Header::new(suite, shape);
-        header.exclusive = message.is_some();
+        header.exclusive = exclusive || message.is_some();
         header.message_id = message.unwrap_or_default();
         header.padded = !self.shared.padding.is_none() && shape != Shape::KeyEntry;
         if self.shared.store_scope && !self.scope.is_empty() {
             let scope = self.scope.canonical_pairs().to_vec();
             header.extensions.push(Extension::new(Extension::SCOPE, scope));
         }
-        for other in self.shared.recipients.all_kms() {
-            let wrapped = if std::ptr::eq(other, first) {
-                wrapped.clone()
-            } else {
-                other.kms.wrap_data_key(&other.key_id, &plaintext, &wrap).await?
-            };
-            header.slots.push(Slot::kms(
-                slot_kind(&*other.kms),
-                binding(&*other.kms),
-                &wrapped.key_id,
-                wrapped.version,
-                wrapped.bytes,
-            ));
+        self.fresh_slots(header).await
+    }
+
+    /// A new branch key and its key entry's header; `branch` is the content of extension 3.
+    #[allow(dead_code, reason = "branches are being built")]
+    pub(crate) async fn fresh_branch(&self, suite: Suite, branch: [u8; 20]) -> Result<Fresh> {
+        let mut header = Header::new(suite, Shape::KeyEntry);
+        header.exclusive = self.shared.needs_exclusive();
+        if self.shared.store_scope && !self.scope.is_empty() {
+            let scope = self.scope.canonical_pairs().to_vec();
+            header.extensions.push(Extension::new(Extension::SCOPE, scope));
         }
-        if header.slots.len() < self.shared.recipients.members.len() {
-            return Err(CryptoError::new(ErrorKind::Unsupported, Operation::Seal));
-        }
+        header.extensions.push(Extension::new(Extension::BRANCH, branch.to_vec()));
+        self.fresh_slots(header).await
+    }
+
+    async fn fresh_slots(&self, mut header: Header) -> Result<Fresh> {
+        let recipients = &self.shared.recipients;
+        let (data_key, made) = self.new_data_key(&header).await?;
+        let secret = DataKeySecret::new(&data_key)?;
+        header.data_key_id = secret.id();
+        let clock = &*self.shared.clock;
+        deal_slots(&mut header, recipients, &data_key, made, &self.scope, clock).await?;
         Ok(Fresh { secret, header })
+    }
+
+    /// From the KMS that must take part anyway, else from the system: where any KMS may fail none is
+    /// asked first, and a data key that is dealt in shares is nobody's.
+    async fn new_data_key(&self, header: &Header) -> Result<(SecureBytes, Option<WrappedKey>)> {
+        let recipients = &self.shared.recipients;
+        let maker = match recipients.policy {
+            Policy::All | Policy::Threshold(1) => recipients.first_kms(),
+            Policy::Primary => recipients.members.first().and_then(|first| first.as_kms()),
+            Policy::AtLeast(_) | Policy::Threshold(_) => None,
+        };
+        if let Some(maker) = maker {
+            let context = wrap_context(header, &self.scope);
+            let made = maker.kms.generate_data_key(&maker.key_id, &context).await?;
+            let (data_key, wrapped) = made.into_parts();
+            return Ok((data_key, Some(wrapped)));
+        }
+        let mut data_key = SecureBytes::zeroed(DATA_KEY_LEN);
+        SystemRandom::new().fill(data_key.as_mut_slice())?;
+        Ok((data_key, None))
     }
 }

@@ -3,12 +3,21 @@
 //! Left to others: dealing out the slots (`recipients/seal.rs`), who may open ([`AllowedKeys`](crate::AllowedKeys)).
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use vault_crypto_core::header::{MAX_SLOTS, Slot, SlotKind};
-use vault_crypto_core::{CryptoError, ErrorKind, KeyId, KmsProvider, Operation, Result};
+use vault_crypto_core::{CryptoError, ErrorKind, KeyId, KeyInfo, KmsProvider, Operation, Result};
 
+mod change;
+mod fill;
+mod seal;
+mod selector;
+
+pub(crate) use seal::{deal_slots, wrap_context};
+pub use selector::SlotSelector;
+
+use crate::hedge::{Attempt, together};
 use crate::slot_key::SealSlot;
 use crate::{EnvelopeBuilder, EnvelopeEncryption};
 
@@ -30,7 +39,7 @@ pub(crate) enum Who {
 pub(crate) struct KmsRecipient {
     pub(crate) kms: Arc<dyn KmsProvider>,
     pub(crate) key_id: KeyId,
-    canonical: Arc<OnceLock<KeyId>>,
+    canonical: Arc<Mutex<Option<KeyId>>>,
 }
 
 impl Recipient {
@@ -182,6 +191,14 @@ impl Recipients {
         Some(new)
     }
 
+    /// Whose slot this is, as far as that can be told without a call.
+    pub(crate) fn find(&self, slot: &Slot) -> Option<&Recipient> {
+        self.members.iter().find(|member| match member.who() {
+            Who::Kms(kms) => kms.known_id().is_some_and(|key_id| kms.owns(slot, &key_id)),
+            Who::Person(person) => person.kind() == slot.kind && person.key_id() == slot.key_id,
+        })
+    }
+
     /// Finds what can never work.
     pub(crate) fn check(&self) -> Result<()> {
         let refused =
@@ -206,6 +223,19 @@ impl EnvelopeEncryption {
     pub fn to(recipients: Recipients) -> EnvelopeBuilder {
         EnvelopeBuilder::sealing_for(recipients)
     }
+
+    /// Asks each KMS whose canonical key id is not known yet for it, all at once, and remembers the
+    /// answers: a slot can then be left for it while it is down.
+    ///
+    /// # Errors
+    /// The first failure, once all have answered.
+    pub async fn resolve_recipients(&self) -> Result<()> {
+        let unknown = self.shared.recipients.all_kms().filter(|kms| kms.known_id().is_none());
+        let asked: Vec<Attempt<'_, KeyInfo>> =
+            unknown.map(|kms| -> Attempt<'_, KeyInfo> { Box::pin(kms.describe()) }).collect();
+        let answers = together(asked, 0, None, &*self.shared.clock).await;
+        answers.into_iter().flatten().try_for_each(|answer| answer.map(drop))
+    }
 }
 
 impl KmsRecipient {
@@ -216,34 +246,44 @@ impl KmsRecipient {
 
     /// The canonical id, where it can be told without a call.
     pub(crate) fn known_id(&self) -> Option<KeyId> {
-        if let Some(known) = self.canonical.get() {
-            return Some(known.clone());
-        }
-        self.kms.canonical_key_id(&self.key_id)
+        let remembered = self.canonical.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        remembered.or_else(|| self.kms.canonical_key_id(&self.key_id))
     }
 
-    /// Remembers what the KMS answered, for the next slot that it cannot be asked for.
+    /// Remembers what the KMS answered, for the next slot that it cannot be asked for. The last answer
+    /// counts: an alias may have moved.
     pub(crate) fn remember(&self, canonical: &KeyId) {
-        if self.canonical.get().is_none() {
-            self.canonical.get_or_init(|| canonical.clone());
+        let mut known = self.canonical.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.as_ref() != Some(canonical) {
+            *known = Some(canonical.clone());
         }
     }
 
-    /// The canonical id, asked for once if need be.
+    /// What the KMS says of the key now.
+    pub(crate) async fn describe(&self) -> Result<KeyInfo> {
+        let info = self.kms.describe_key(&self.key_id).await?;
+        self.remember(&info.key_id);
+        Ok(info)
+    }
+
+    /// The canonical id, asked for if need be.
     pub(crate) async fn canonical_id(&self) -> Result<KeyId> {
-        if let Some(known) = self.known_id() {
-            return Ok(known);
+        match self.known_id() {
+            Some(known) => Ok(known),
+            None => Ok(self.describe().await?.key_id),
         }
-        let canonical = self.kms.describe_key(&self.key_id).await?.key_id;
-        self.remember(&canonical);
-        Ok(canonical)
     }
 
-    /// Whether `slot` is this key's in the form that this version writes.
-    pub(crate) fn owns(&self, slot: &Slot, canonical: &KeyId) -> bool {
+    /// Whether `slot` could be of a key of this KMS, in the form that this version writes.
+    pub(crate) fn could_own(&self, slot: &Slot) -> bool {
         slot.kind == self.kind()
-            && slot.key_id == canonical.as_str().as_bytes()
+            && slot.binding == crate::allowed::binding(&*self.kms)
             // Parameters that this version does not know: kept byte for byte.
             && slot.parameters.is_empty()
+    }
+
+    /// Whether `slot` is this key's.
+    pub(crate) fn owns(&self, slot: &Slot, canonical: &KeyId) -> bool {
+        self.could_own(slot) && slot.key_id == canonical.as_str().as_bytes()
     }
 }

@@ -1,14 +1,17 @@
-//! Moving a message to the current version of its key, or to another key, without reading its body.
+//! Moving a message to the current versions of its keys, or to other keys, without reading its body.
+//!
+//! Left to `recipients/`: adding, removing and filling slots one by one.
 
-use vault_crypto_core::header::{ParsedHeader, Slot, parse};
+use vault_crypto_core::header::{ParsedHeader, parse};
 use vault_crypto_core::{
-    CryptoError, EncryptedData, ErrorKind, KeyId, KeyVersion, Operation, Result, Scope,
-    WrapContext, WrappedKey,
+    CryptoError, EncryptedData, ErrorKind, KeyInfo, KeyVersion, Operation, Result, Scope,
+    WrappedKey,
 };
 
 use crate::EnvelopeEncryption;
-use crate::allowed::{binding, slot_kind};
-use crate::unlock::verified;
+use crate::hedge::{Attempt, together};
+use crate::recipients::{KmsRecipient, wrap_context};
+use crate::unlock::{Opened, Slots};
 
 /// What a rewrap did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +34,7 @@ impl<T> Rewrapped<T> {
 }
 
 impl EnvelopeEncryption {
-    /// Moves a whole message in memory to the current version of this envelope's key.
+    /// Moves a whole message in memory to the current versions of this envelope's keys.
     ///
     /// # Errors
     /// As [`rewrap_header`](Self::rewrap_header).
@@ -50,17 +53,18 @@ impl EnvelopeEncryption {
         })
     }
 
-    /// Moves a header to the current version of this envelope's key; what follows the header in
-    /// `bytes` is not looked at.
+    /// Moves a header to the current versions of the keys that this envelope seals for; what follows
+    /// the header in `bytes` is not looked at.
     ///
-    /// Within one key the wrapped bytes alone change, in the service where it can. Where the header
-    /// has a slot for this envelope's key that is not filled yet, it is filled. Where it
-    /// names this envelope's key nowhere, its opening slot is replaced: then who may open changes,
-    /// which on a SHARED data key takes [`rewrap_shared`](Self::rewrap_shared).
+    /// Every slot of theirs is moved: within one key the wrapped bytes alone change, in the service
+    /// where it can. A slot of theirs that is not filled yet is filled. Where the header names none of
+    /// their keys, its opening slot is replaced by theirs: then who may open changes, which on a SHARED
+    /// data key takes [`rewrap_shared`](Self::rewrap_shared). New bytes are opened, by the allowed keys
+    /// and no others, before the old ones are given up.
     ///
     /// # Errors
     /// As [`decrypt`](Self::decrypt); [`ErrorKind::PermissionDenied`] on a SHARED data key whose key
-    /// would change.
+    /// would change; [`ErrorKind::KeyNotAllowed`] where new bytes could not be opened again.
     pub async fn rewrap_header(&self, bytes: &[u8]) -> Result<Rewrapped<Vec<u8>>> {
         self.rewrap_parsed(&parse(bytes)?, false).await
     }
@@ -72,11 +76,17 @@ impl EnvelopeEncryption {
     /// As [`rewrap_header`](Self::rewrap_header); [`ErrorKind::InvalidInput`] unless `scope` is this
     /// envelope's.
     pub async fn rewrap_shared(&self, bytes: &[u8], scope: &Scope) -> Result<Rewrapped<Vec<u8>>> {
-        if *scope != self.scope {
-            return Err(CryptoError::new(ErrorKind::InvalidInput, Operation::Rewrap)
-                .with_detail("the scope to open is not this envelope's"));
-        }
+        self.check_named_scope(scope)?;
         self.rewrap_parsed(&parse(bytes)?, true).await
+    }
+
+    /// Whoever opens a scope to another key says which one.
+    pub(crate) fn check_named_scope(&self, scope: &Scope) -> Result<()> {
+        if *scope == self.scope {
+            return Ok(());
+        }
+        Err(CryptoError::new(ErrorKind::InvalidInput, Operation::Rewrap)
+            .with_detail("the scope to open is not this envelope's"))
     }
 
     async fn rewrap_parsed(
@@ -85,101 +95,135 @@ impl EnvelopeEncryption {
         may_open_scope: bool,
     ) -> Result<Rewrapped<Vec<u8>>> {
         self.check_supported(&parsed.header)?;
-        let first = self.shared.first_kms()?;
-        let kms = &*first.kms;
-        let info = kms.describe_key(&first.key_id).await?;
-        let own = parsed.header.slots.iter().enumerate().find(|(_, slot)| {
-            slot.kind == slot_kind(kms)
-                && slot.key_id == info.key_id.as_str().as_bytes()
-                // Parameters that this version does not know: kept byte for byte.
-                && slot.parameters.is_empty()
-        });
-        let Some((index, slot)) = own else {
-            return self.move_to_own_key(parsed, &info.key_id, may_open_scope).await;
-        };
-        let context = WrapContext::data_key(self.scope.clone());
-        let new = if slot.is_missing() {
-            let plaintext = self.unlock(parsed).await?.plaintext;
-            kms.wrap_data_key(&info.key_id, &plaintext, &context).await?
-        } else {
-            let (bytes, version) = (slot.wrapped.clone(), slot.version.clone());
-            let old = WrappedKey::new(bytes, info.key_id.clone(), version);
-            let current = info.primary_version.filter(KeyVersion::is_known);
-            if current.is_some_and(|version| version == slot.version) {
-                // The stored version is a hint; only the KMS knows that these bytes are of it.
-                self.unwrap_and_verify(&old, parsed, &context).await?;
-                return Ok(Rewrapped::Unchanged);
+        let own = self.own_slots(parsed).await?;
+        if own.is_empty() {
+            return self.move_to_own_keys(parsed, may_open_scope).await.map(Rewrapped::Changed);
+        }
+        let missing = own.iter().any(|own| own.old(parsed).is_none());
+        let opened =
+            if missing { Some(self.open_header(parsed, Slots::ALL).await?) } else { None };
+        let moves: Vec<Attempt<'_, Option<WrappedKey>>> = own
+            .iter()
+            .map(|own| -> Attempt<'_, _> {
+                Box::pin(self.renewed(own, parsed, opened.as_ref()))
+            })
+            .collect();
+        let mut new = Vec::new();
+        for (own, end) in own.iter().zip(together(moves, own.len(), None, &*self.shared.clock).await)
+        {
+            if let Some(wrapped) = end.transpose()?.flatten() {
+                new.push((own.slot, wrapped));
             }
-            kms.rewrap_data_key(&old, &info.key_id, &context).await?
+        }
+        let slots = own.iter().map(|own| own.slot);
+        self.refilled(parsed, new, slots).await
+    }
+
+    /// The slots of this envelope's KMS keys, and what the services say of the keys now.
+    async fn own_slots(&self, parsed: &ParsedHeader<'_>) -> Result<Vec<OwnSlot<'_>>> {
+        let concerned = self.shared.recipients.all_kms().filter(|own| {
+            let canonical = own.kms.canonical_key_id(&own.key_id);
+            parsed.header.slots.iter().any(|slot| match &canonical {
+                Some(key_id) => own.owns(slot, key_id),
+                None => own.could_own(slot),
+            })
+        });
+        let concerned: Vec<&KmsRecipient> = concerned.collect();
+        let asked: Vec<Attempt<'_, KeyInfo>> = concerned
+            .iter()
+            .map(|own| -> Attempt<'_, KeyInfo> { Box::pin(own.describe()) })
+            .collect();
+        let answers = together(asked, concerned.len(), None, &*self.shared.clock).await;
+        let mut own_slots = Vec::new();
+        for (recipient, answer) in concerned.into_iter().zip(answers) {
+            let Some(info) = answer.transpose()? else { continue };
+            let mut slots = parsed.header.slots.iter();
+            if let Some(slot) = slots.position(|slot| recipient.owns(slot, &info.key_id)) {
+                own_slots.push(OwnSlot { slot, recipient, info });
+            }
+        }
+        Ok(own_slots)
+    }
+
+    /// What stands in an own slot from now on; `None` where it is current.
+    async fn renewed(
+        &self,
+        own: &OwnSlot<'_>,
+        parsed: &ParsedHeader<'_>,
+        opened: Option<&Opened>,
+    ) -> Result<Option<WrappedKey>> {
+        let context = wrap_context(&parsed.header, &self.scope);
+        let key_id = &own.info.key_id;
+        let new = match (own.old(parsed), opened) {
+            (Some(old), _) => {
+                let current = own.info.primary_version.as_ref();
+                // The stored version is a hint; it is confirmed afterwards.
+                if current.filter(|version| version.is_known()) == Some(&old.version) {
+                    return Ok(None);
+                }
+                own.recipient.kms.rewrap_data_key(&old, key_id, &context).await?
+            }
+            (None, Some(opened)) => {
+                own.recipient.kms.wrap_data_key(key_id, &opened.data_key, &context).await?
+            }
+            (None, None) => return Ok(None),
         };
-        self.fill(parsed, index, new, &context).await
+        Ok(Some(new))
     }
 
-    /// The same key, other wrapped bytes: the covered part and its MAC stay as they are.
-    async fn fill(
+    /// The same keys, other wrapped bytes in some slots: the covered part and its MAC stay as they are.
+    /// All of `confirm` is opened before the new bytes are handed out.
+    pub(crate) async fn refilled(
         &self,
         parsed: &ParsedHeader<'_>,
-        index: usize,
-        new: WrappedKey,
-        context: &WrapContext,
+        new: Vec<(usize, WrappedKey)>,
+        confirm: impl Iterator<Item = usize>,
     ) -> Result<Rewrapped<Vec<u8>>> {
-        // The old bytes are given up only after the new ones were seen to open this header.
-        self.unwrap_and_verify(&new, parsed, context).await?;
+        let changed = !new.is_empty();
         let mut header = parsed.header.clone();
-        if let Some(slot) = header.slots.get_mut(index) {
-            slot.version = new.version;
-            slot.wrapped = new.bytes;
+        for (at, wrapped) in new {
+            if let Some(slot) = header.slots.get_mut(at) {
+                if slot.key_id != wrapped.key_id.as_str().as_bytes() {
+                    return Err(CryptoError::new(ErrorKind::Conflict, Operation::Rewrap)
+                        .with_key_id(&wrapped.key_id)
+                        .with_detail("the KMS answered for another key than the one it was asked"));
+                }
+                slot.version = wrapped.version;
+                slot.wrapped = wrapped.bytes;
+            }
         }
-        Ok(Rewrapped::Changed(header.encode(parsed.mac, alignment(parsed))?))
+        let bytes = header.encode(parsed.mac, alignment(parsed))?;
+        let new = parse(&bytes)?;
+        for at in confirm {
+            let filled_now = parsed.header.slots.get(at).is_none_or(|slot| slot.is_missing());
+            match self.check_slot(&new, at).await {
+                // Nothing is given up for it, as when it would have been sealed for at once.
+                Err(error) if filled_now && error.kind() == ErrorKind::KeyNotAllowed => {}
+                outcome => outcome?,
+            }
+        }
+        Ok(if changed { Rewrapped::Changed(bytes) } else { Rewrapped::Unchanged })
     }
+}
 
-    /// Another key: the slot that opened is replaced, epoch and MAC are new.
-    async fn move_to_own_key(
-        &self,
-        parsed: &ParsedHeader<'_>,
-        key_id: &KeyId,
-        may_open_scope: bool,
-    ) -> Result<Rewrapped<Vec<u8>>> {
-        if !parsed.header.exclusive && !may_open_scope {
-            return Err(CryptoError::new(ErrorKind::PermissionDenied, Operation::Rewrap)
-                .with_detail(
-                    "the data key is shared: moving it opens every message of its scope to the new \
-                 key; use the operation that names the scope",
-                ));
-        }
-        let unlocked = self.unlock(parsed).await?;
-        let opened = unlocked.opened_by.slot;
-        let kms = &*self.shared.first_kms()?.kms;
-        let context = WrapContext::data_key(self.scope.clone());
-        let new = kms.wrap_data_key(key_id, &unlocked.plaintext, &context).await?;
-        self.unwrap_and_verify(&new, parsed, &context).await?;
-        let mut header = parsed.header.clone();
-        let slot =
-            Slot::kms(slot_kind(kms), binding(kms), &new.key_id, new.version.clone(), new.bytes);
-        if let Some(place) = header.slots.get_mut(opened) {
-            *place = slot;
-        }
-        header.epoch = header.epoch.checked_add(1).ok_or_else(|| {
-            CryptoError::new(ErrorKind::LimitExceeded, Operation::Rewrap)
-                .with_detail("the header's epoch is at its end; re-encrypt the message")
-        })?;
-        let bytes = unlocked.secret.seal_header(&mut header, &self.scope, alignment(parsed))?;
-        Ok(Rewrapped::Changed(bytes))
-    }
+/// A slot of a KMS key that this envelope seals for.
+struct OwnSlot<'a> {
+    slot: usize,
+    recipient: &'a KmsRecipient,
+    info: KeyInfo,
+}
 
-    async fn unwrap_and_verify(
-        &self,
-        wrapped: &WrappedKey,
-        parsed: &ParsedHeader<'_>,
-        context: &WrapContext,
-    ) -> Result<()> {
-        let plaintext = self.shared.first_kms()?.kms.decrypt_data_key(wrapped, context).await?;
-        verified(&plaintext, parsed, &self.scope).map(drop)
+impl OwnSlot<'_> {
+    /// The wrapped key that stands there; `None` where it is missing.
+    fn old(&self, parsed: &ParsedHeader<'_>) -> Option<WrappedKey> {
+        let slot = parsed.header.slots.get(self.slot).filter(|slot| !slot.is_missing())?;
+        let version: KeyVersion = slot.version.clone();
+        Some(WrappedKey::new(slot.wrapped.clone(), self.info.key_id.clone(), version))
     }
 }
 
 /// A body that was aligned stays aligned, so that file systems can share its blocks.
-fn alignment(parsed: &ParsedHeader<'_>) -> Option<u64> {
+pub(crate) fn alignment(parsed: &ParsedHeader<'_>) -> Option<u64> {
     let aligned = parsed.len().is_multiple_of(vault_crypto_core::header::BODY_ALIGNMENT);
     if aligned { None } else { Some(0) }
 }

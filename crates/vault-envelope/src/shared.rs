@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use vault_crypto_core::aead::AeadBackend;
 use vault_crypto_core::header::{MESSAGE_ID_LEN, Suite};
 use vault_crypto_core::{Clock, CryptoError, ErrorKind, KeyId, Operation, RandomSource, Result};
 
+use crate::branch::Branches;
 use crate::recipients::{KmsRecipient, Recipients};
 use crate::{AllowedKeys, Budget, Padding};
 
@@ -14,6 +16,7 @@ use crate::{AllowedKeys, Budget, Padding};
 pub(crate) struct Shared {
     pub(crate) recipients: Recipients,
     pub(crate) allowed: AllowedKeys,
+    pub(crate) hedge_after: Option<Duration>,
     pub(crate) suites: Vec<Suite>,
     pub(crate) record_suite: Suite,
     pub(crate) stream_suite: Suite,
@@ -21,6 +24,7 @@ pub(crate) struct Shared {
     pub(crate) padding: Padding,
     pub(crate) store_scope: bool,
     pub(crate) budget: Budget,
+    pub(crate) branches: Option<Arc<Branches>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn RandomSource>,
 }
@@ -69,6 +73,8 @@ impl Shared {
             })?,
             allowed: self.allowed.clone(),
             suites: self.suites.clone(),
+            // A branch key is of the recipients it was made for.
+            branches: None,
             clock: self.clock.clone(),
             random: self.random.clone(),
             ..*self

@@ -166,6 +166,12 @@ fn the_library_answers_every_vector_as_it_says() {
             }
             continue;
         }
+        // The slots of these hold no shares, and this KMS knows none.
+        if header.as_ref().is_ok_and(|header| header.threshold > 1) {
+            let kind = kind_of(as_record(vector));
+            assert_eq!(kind, ErrorKind::AuthenticationFailed, "{}", vector.name);
+            continue;
+        }
         match header.map(|header| header.shape) {
             Ok(Shape::Record) => vector.check("record", as_record(vector)),
             Ok(Shape::KeyEntry) => vector.check("key entry", as_key_entry(vector)),
@@ -183,9 +189,7 @@ fn the_library_answers_every_vector_as_it_says() {
 }
 
 fn is_for_later_versions(header: &Header) -> bool {
-    let is_branch =
-        header.shape == Shape::KeyEntry && header.extension(Extension::BRANCH).is_some();
-    header.threshold > 1 || is_branch
+    header.shape == Shape::KeyEntry && header.extension(Extension::BRANCH).is_some()
 }
 
 fn as_record(vector: &Vector) -> Result<SecureBytes> {
