@@ -14,9 +14,8 @@ pub struct HmacSha512Key(Hmac<Sha512>);
 impl HmacSha512Key {
     /// Takes a key of any length.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "RFC 2104: HMAC takes keys of every length")]
     pub fn new(key: &[u8]) -> Self {
-        Self(Hmac::new_from_slice(key).expect("HMAC takes keys of every length"))
+        Self(keyed(key))
     }
 
     /// The MAC of all `parts`, one after another.
@@ -33,4 +32,9 @@ impl fmt::Debug for HmacSha512Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("HmacSha512Key([REDACTED])")
     }
+}
+
+#[expect(clippy::expect_used, reason = "RFC 2104: HMAC takes keys of every length")]
+fn keyed(key: &[u8]) -> Hmac<Sha512> {
+    Hmac::new_from_slice(key).expect("HMAC takes keys of every length")
 }

@@ -41,13 +41,8 @@ impl Home {
     fn forgiving(policy: LockPolicy, bytes: usize) -> Self {
         let blocks = blocks_for(bytes);
         let mapped = Region::map(blocks, policy == LockPolicy::Prefer);
-        Self::with_first(policy, mapped.unwrap_or_else(|_| Region::heap(blocks)))
-    }
-
-    /// A pool as on a system without such pages.
-    #[cfg(test)]
-    pub(super) fn on_heap(bytes: usize) -> Self {
-        Self::with_first(LockPolicy::Prefer, Region::heap(blocks_for(bytes)))
+        let heap = || Region::heap(blocks, std::process::id());
+        Self::with_first(policy, mapped.unwrap_or_else(|_| heap()))
     }
 
     fn with_first(policy: LockPolicy, first: Region) -> Self {
@@ -107,7 +102,7 @@ impl Home {
         let blocks = FURTHER_BLOCKS << index;
         let fresh = match self.first.owner() {
             0 => Region::map(blocks, false).map_err(|error| full().with_source(error))?,
-            _ => Region::heap(blocks),
+            owner => Region::heap(blocks, owner),
         };
         let leaked = Box::into_raw(Box::new(fresh));
         let null = std::ptr::null_mut();
@@ -186,4 +181,45 @@ fn no_such_pages(error: io::Error) -> CryptoError {
     CryptoError::new(ErrorKind::Unsupported, Operation::Configure)
         .with_detail("this system has no pages that are left out of dumps and wiped by a fork")
         .with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::locked::LockedPool;
+
+    /// A pool as on a system without such pages, in the process `owner`.
+    fn on_heap(owner: u32) -> LockedPool {
+        let home = Home::with_first(LockPolicy::Prefer, Region::heap(1, owner));
+        LockedPool(Arc::new(home))
+    }
+
+    #[test]
+    fn on_the_heap_keys_are_kept_wiped_and_counted_and_the_sentence_says_so() {
+        let pool = on_heap(std::process::id());
+        let keys: Vec<_> = (0..200_u8).map(|n| pool.store([n; 32]).unwrap()).collect();
+        assert!((0..).zip(&keys).all(|(n, key)| key.with(|bytes| bytes[31]) == Some(n)));
+        let owned = pool.boxed(|| vec![1_u8]).unwrap();
+        assert_eq!(owned.get(), Some(&vec![1]));
+        let usage = pool.usage();
+        assert_eq!((usage.used, usage.spilled, usage.locked_bytes), (201, 201, 0));
+        assert!(!usage.wiped_by_fork);
+        assert!(usage.to_string().starts_with("keys lie on the heap"), "{usage}");
+        keys[0].wipe();
+        assert_eq!(keys[0].with(|bytes| bytes[0]), None);
+        drop((keys, owned));
+        assert_eq!(pool.usage().used, 0);
+    }
+
+    #[test]
+    fn on_the_heap_a_process_finds_nothing_of_another_ones() {
+        let pool = on_heap(std::process::id() + 1);
+        let key = pool.store([1_u8; 32]).unwrap();
+        let owned = pool.boxed(|| [1_u8; 32]).unwrap();
+        assert!(key.is_wiped());
+        assert_eq!(key.with(|bytes| bytes[0]), None);
+        assert_eq!(owned.get(), None);
+    }
 }

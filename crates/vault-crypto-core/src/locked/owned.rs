@@ -54,8 +54,8 @@ impl<T: Send + Sync + 'static> Drop for LockedBox<T> {
         if self.slot.is_live() {
             // SAFETY: the value is there, and nobody sees it after this.
             unsafe { self.slot.place().cast::<T>().drop_in_place() };
-            self.slot.wipe();
         }
+        self.slot.wipe();
     }
 }
 

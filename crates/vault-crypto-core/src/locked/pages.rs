@@ -50,8 +50,8 @@ impl Pages {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Heap memory with none of these properties; it remembers the process that made it.
-    pub(super) fn heap(keys_len: usize, marks_len: usize) -> Self {
+    /// Heap memory with none of these properties; it remembers whose it is.
+    pub(super) fn heap(keys_len: usize, marks_len: usize, owner: u32) -> Self {
         let zeroed = |len: usize| -> NonNull<[AtomicU64]> {
             NonNull::from(Box::leak((0..len).map(|_| AtomicU64::new(0)).collect::<Box<_>>()))
         };
@@ -60,7 +60,6 @@ impl Pages {
         let skipped = start.as_ptr().align_offset(ALIGN).min(ALIGN / WORD);
         // SAFETY: at most ALIGN / WORD words in, and that many more were allocated.
         let keys = unsafe { start.add(skipped) };
-        let owner = std::process::id();
         let backing = Backing::Heap { keys: all_keys, marks: all_marks, owner };
         Self { keys, keys_len, marks: all_marks.cast(), marks_len, backing }
     }

@@ -49,9 +49,9 @@ impl Region {
         Ok(Self { pages, blocks, may_lock, hint: AtomicUsize::new(0) })
     }
 
-    /// The same on the heap.
-    pub(super) fn heap(blocks: usize) -> Self {
-        let pages = Pages::heap(blocks * BLOCK_WORDS, 1 + blocks * STRIDE);
+    /// The same on the heap, for the process `owner`.
+    pub(super) fn heap(blocks: usize, owner: u32) -> Self {
+        let pages = Pages::heap(blocks * BLOCK_WORDS, 1 + blocks * STRIDE, owner);
         Self { pages, blocks, may_lock: false, hint: AtomicUsize::new(0) }
     }
 
