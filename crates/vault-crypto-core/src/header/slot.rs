@@ -51,6 +51,7 @@ impl SlotKind {
             "hcvault" => Self::VAULT_TRANSIT,
             "azurekeyvault" => Self::AZURE_KEY_VAULT,
             "gcp-kms" => Self::GCP_KMS,
+            "branch" => Self::BRANCH,
             _ => Self::OTHER_KMS,
         }
     }
