@@ -77,7 +77,7 @@ impl fmt::Debug for Stored {
 }
 
 /// A key as a page names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoredEntry {
     /// The key.
@@ -91,6 +91,16 @@ impl StoredEntry {
     #[must_use]
     pub fn new(key: impl Into<String>, version: StorageVersion) -> Self {
         Self { key: key.into(), version }
+    }
+}
+
+impl fmt::Debug for StoredEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The key of a store is a name, and no secret.
+        f.debug_struct("StoredEntry")
+            .field("key", &self.key)
+            .field("version", &self.version)
+            .finish()
     }
 }
 

@@ -13,7 +13,7 @@ use vault_crypto_core::storage::{
     Expected, MAX_STORAGE_KEY_LEN, MAX_STORAGE_PAGE_LEN, MAX_STORED_VALUE_LEN, StorageVersion,
     Stored, StoredPage,
 };
-use vault_crypto_core::{ErrorKind, Result, StorageBackend};
+use vault_crypto_core::{Result, StorageBackend};
 
 use super::{
     Case, Failure, PROVED, Report, StorageFixture, Verdict, cases, ensure, fails_with,
