@@ -28,7 +28,7 @@ pub(crate) trait SealSlot: fmt::Debug + Send + Sync {
     /// id its slot is found again in a header.
     fn key_id(&self) -> Vec<u8>;
 
-    /// Wraps `payload` (a data key, or a share of one) in a whole slot.
+    /// Wraps `payload` (a data key, or a share of one) in a whole slot. `random` is a source for keys.
     fn seal_slot(
         &self,
         payload: &SecureBytes,

@@ -18,6 +18,14 @@ mod it {
     mod hostile;
     #[cfg(feature = "hazmat")]
     mod interop;
+    #[cfg(all(feature = "passphrase", feature = "hpke", feature = "rsa"))]
+    mod key_pairs;
+    #[cfg(all(feature = "passphrase", feature = "hpke", feature = "rsa"))]
+    mod people;
+    #[cfg(all(feature = "passphrase", feature = "hpke", feature = "rsa"))]
+    mod producer;
+    #[cfg(all(feature = "object-store", feature = "hazmat"))]
+    mod objects;
     mod records;
     #[cfg(all(feature = "hazmat", feature = "async"))]
     mod redaction;

@@ -56,6 +56,7 @@ const NOTHING_SECRET: &[&str] = &[
     "KeyUsage",
     "KeyVersionInfo",
     "Padding",
+    "PassphraseCost",
     "Pbkdf2Params",
     "Prefix",
     "RangePlan",
@@ -70,8 +71,13 @@ const NOTHING_SECRET: &[&str] = &[
     "WrapKind",
 ];
 
-/// Types of the layers, which the tests of `vault-testkit` print.
+/// Types of the layers, which the tests of `vault-testkit` print, and those of `key_pairs.rs`.
 const ELSEWHERE: &[&str] = &[
+    "Passphrase",
+    "PrivateKey",
+    "Producer",
+    "PublicKey",
+    "Recipient",
     "Attempt",
     "AuditEvent",
     "AuditLayer",
