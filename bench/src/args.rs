@@ -9,6 +9,7 @@ Usage: cargo xtask bench [SECTION]... [OPTION]...
 
 Sections, all by default:
   records    Values of 64 bytes, 1 KiB and 8 KiB under a data key at hand
+  cache      The same through the cache of data keys; threads, herds, floods, calls to a KMS
   bodies     Bodies of 1 MiB and 1 GiB in memory, on one core
   scaling    The same 1 GiB on one thread and on two
   growth     Whether the millionth record costs more than the first
@@ -32,6 +33,7 @@ pub enum Section {
     Bodies,
     Scaling,
     Growth,
+    Cache,
     Programs,
 }
 
@@ -62,6 +64,7 @@ impl Args {
                 "records" => args.sections.push(Section::Records),
                 "bodies" => args.sections.push(Section::Bodies),
                 "scaling" => args.sections.push(Section::Scaling),
+                "cache" => args.sections.push(Section::Cache),
                 "growth" => args.sections.push(Section::Growth),
                 "programs" => args.sections.push(Section::Programs),
                 "--full" => args.full = true,
@@ -72,8 +75,8 @@ impl Args {
             }
         }
         if args.sections.is_empty() {
-            use Section::{Bodies, Growth, Programs, Records, Scaling};
-            args.sections = vec![Records, Growth, Bodies, Scaling, Programs];
+            use Section::{Bodies, Cache, Growth, Programs, Records, Scaling};
+            args.sections = vec![Records, Cache, Growth, Bodies, Scaling, Programs];
         }
         Ok(args)
     }

@@ -1,6 +1,6 @@
 //! The benchmark program, run by `cargo xtask bench`: ours, the floors and the peers, interleaved in one run.
 //!
-//! `records`, `growth`, `bodies` and `programs` are what there is to measure; `report` prints the tables and
+//! `records`, `cache`, `growth`, `bodies` and `programs` are what there is to measure; `report` prints the tables and
 //! writes them into docs/PERFORMANCE.md. Left to nobody: a target that is missed is shown, it fails nothing,
 //! because a time is no test.
 
@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 mod args;
 mod bodies;
+mod cache;
 mod floor;
 mod growth;
 mod machine;
@@ -55,6 +56,7 @@ fn bench(args: &Args) -> Result<(), String> {
             Section::Bodies => bodies::run(args.rounds(9)),
             Section::Scaling => bodies::run_scaling(args.rounds(9)),
             Section::Growth => growth::run(args.rounds(10)),
+            Section::Cache => cache::run(args.rounds(60)),
             Section::Programs => programs::run(&programs::Plan {
                 rounds: args.rounds(8),
                 full: args.full,

@@ -11,12 +11,19 @@
     )
 )]
 
+use crate::cache::threads::Contender;
 use crate::timing::Case;
 
 #[cfg(feature = "peers")]
 mod bodies;
+#[cfg(feature = "peers")]
+mod cache;
 #[cfg(feature = "esdk")]
 mod esdk;
+#[cfg(feature = "peers")]
+mod fake_aws;
+#[cfg(feature = "esdk")]
+mod hierarchy;
 #[cfg(feature = "peers")]
 mod records;
 
@@ -54,4 +61,40 @@ pub fn body_openers(piece: &[u8], total: usize) -> Vec<Case<'_>> {
     #[cfg(feature = "peers")]
     cases.extend(bodies::body_openers(piece, total));
     cases
+}
+
+/// Everybody who seals a short value under a key that it keeps.
+pub fn cache_sealers(plaintext: &[u8]) -> Vec<Case<'_>> {
+    let mut cases = Vec::new();
+    #[cfg(feature = "peers")]
+    cases.extend(cache::sealers(plaintext));
+    #[cfg(feature = "esdk")]
+    cases.extend(hierarchy::sealers(plaintext));
+    cases
+}
+
+/// Everybody who opens a short value under a key that it keeps, or finds a key and opens nothing.
+pub fn cache_openers(plaintext: &[u8]) -> Vec<Case<'_>> {
+    let mut cases = Vec::new();
+    #[cfg(feature = "peers")]
+    cases.extend(cache::openers(plaintext));
+    #[cfg(feature = "esdk")]
+    cases.extend(hierarchy::openers(plaintext));
+    cases
+}
+
+/// Everybody whose keys many threads use at once.
+pub fn cache_threads(plaintext: &[u8]) -> Vec<Contender<'_>> {
+    let mut contenders = Vec::new();
+    #[cfg(feature = "peers")]
+    contenders.extend(cache::threads(plaintext));
+    contenders
+}
+
+/// What a herd at one missing key costs, in calls to the service.
+pub fn cache_herds() -> Vec<(String, u64)> {
+    let mut calls = Vec::new();
+    #[cfg(feature = "peers")]
+    calls.extend(cache::herds());
+    calls
 }

@@ -35,3 +35,11 @@ pub fn sync() {
     // SAFETY: takes nothing and touches no memory of ours.
     unsafe { libc::sync() }
 }
+
+/// Bytes that the program holds in the heap, as the C library counts them, its own overhead included.
+/// The calling thread must have made them: other threads have arenas of their own.
+pub fn heap_in_use() -> usize {
+    // SAFETY: takes nothing and returns numbers.
+    let info = unsafe { libc::mallinfo2() };
+    info.uordblks + info.hblkhd
+}
