@@ -16,6 +16,8 @@ use crate::Padding;
 use crate::body::{BodyKey, Prologue};
 use crate::chunks::ChunkKey;
 use crate::padding::Unpadder;
+#[cfg(feature = "bytes")]
+pub use crate::stream::synthetic::SyntheticObject;
 
 /// The body of one suite, or of the bare chunked scheme, under one key.
 pub struct Body(BodyKey);
@@ -51,7 +53,7 @@ impl Body {
         content: &[u8],
     ) -> Result<Vec<u8>> {
         let mut out = Vec::new();
-        self.0.seal_append(salt, context, content, Padding::None, &mut out)?;
+        self.0.by_ref().seal_append(salt, context, content, Padding::None, &mut out)?;
         Ok(out)
     }
 
@@ -62,7 +64,7 @@ impl Body {
     pub fn open(&self, context: &[u8], body: &[u8], padded: bool) -> Result<SecureBytes> {
         let (prologue, data) = Prologue::split(body)?;
         let mut buffer = SecureBytes::new(data.to_vec());
-        let len = self.0.open_in_place(&prologue, context, buffer.as_mut_slice(), padded)?.len();
+        let len = self.0.by_ref().open_in_place(&prologue, context, buffer.as_mut_slice(), padded)?.len();
         buffer.truncate(len);
         Ok(buffer)
     }

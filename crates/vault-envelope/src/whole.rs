@@ -31,23 +31,76 @@ impl EnvelopeEncryption {
         let opener = self.open_stream(&mut stream, context).await?;
         let opened_by = opener.opened_by().clone();
         let mut reader = opener.into_reader(stream);
-        let mut plaintext = SecureBytes::new(Vec::new());
-        let mut piece = zeroize::Zeroizing::new([0; crate::CHUNK_LEN]);
+        let mut whole = Growing::new(limit);
         loop {
-            let len = reader.read_plaintext(piece.as_mut_slice())?;
-            let Some(bytes) = piece.get(..len).filter(|bytes| !bytes.is_empty()) else { break };
-            if bytes.len() > limit - plaintext.len() {
-                return Err(CryptoError::new(ErrorKind::LimitExceeded, Operation::Open)
-                    .with_detail("the message is longer than the limit for opening in memory"));
+            let len = reader.read_plaintext(whole.piece.as_mut_slice())?;
+            if !whole.take(len)? {
+                return Ok(WholeMessage { plaintext: whole.plaintext, opened_by });
             }
-            plaintext = grown(plaintext, bytes);
         }
-        Ok(WholeMessage { plaintext, opened_by })
+    }
+
+    /// As [`open_whole`](Self::open_whole), from an async input.
+    ///
+    /// A future that is dropped takes `stream` with it.
+    ///
+    /// # Errors
+    /// As [`open_whole`](Self::open_whole).
+    #[cfg(feature = "async")]
+    pub async fn open_whole_async<R: futures_io::AsyncRead + Unpin>(
+        &self,
+        stream: R,
+        context: &EncryptionContext,
+        limit: usize,
+    ) -> Result<WholeMessage> {
+        let mut reader = self.async_reader(stream, context).await?;
+        let opened_by = reader.opened_by().clone();
+        let mut whole = Growing::new(limit);
+        loop {
+            let piece = whole.piece.as_mut_slice();
+            let len = std::future::poll_fn(|cx| reader.poll_read_plaintext(cx, piece)).await?;
+            if !whole.take(len)? {
+                return Ok(WholeMessage { plaintext: whole.plaintext, opened_by });
+            }
+        }
     }
 }
 
+/// A plaintext that grows up to a limit.
+struct Growing {
+    plaintext: SecureBytes,
+    /// Where the next piece is put.
+    piece: zeroize::Zeroizing<[u8; crate::CHUNK_LEN]>,
+    limit: usize,
+}
+
+impl Growing {
+    fn new(limit: usize) -> Self {
+        let piece = zeroize::Zeroizing::new([0; crate::CHUNK_LEN]);
+        Self { plaintext: SecureBytes::new(Vec::new()), piece, limit }
+    }
+
+    /// Takes over `len` bytes of the piece; false at the end.
+    fn take(&mut self, len: usize) -> Result<bool> {
+        let bytes = self.piece.get(..len).unwrap_or_default();
+        if bytes.len() > self.limit - self.plaintext.len() {
+            return Err(too_long());
+        }
+        let plaintext = std::mem::replace(&mut self.plaintext, SecureBytes::new(Vec::new()));
+        self.plaintext = grown(plaintext, bytes);
+        Ok(!bytes.is_empty())
+    }
+}
+
+/// More than was allowed to be kept in memory.
+#[cold]
+pub(crate) fn too_long() -> CryptoError {
+    CryptoError::new(ErrorKind::LimitExceeded, Operation::Open)
+        .with_detail("the message is longer than the limit for opening in memory")
+}
+
 /// Appends without leaving an unwiped copy behind when the buffer moves.
-fn grown(mut plaintext: SecureBytes, bytes: &[u8]) -> SecureBytes {
+pub(crate) fn grown(mut plaintext: SecureBytes, bytes: &[u8]) -> SecureBytes {
     let mut inner = std::mem::replace(&mut plaintext, SecureBytes::new(Vec::new())).into_vec();
     if inner.capacity() - inner.len() < bytes.len() {
         let mut larger = Vec::with_capacity((inner.len() + bytes.len()).next_power_of_two());
@@ -60,6 +113,20 @@ fn grown(mut plaintext: SecureBytes, bytes: &[u8]) -> SecureBytes {
 }
 
 impl WholeMessage {
+    /// All that was sealed, authenticated, and who opened it.
+    #[cfg(feature = "bytes")]
+    pub(crate) fn from_content(
+        mut content: SecureBytes,
+        padded: bool,
+        opened_by: OpenedBy,
+    ) -> Result<Self> {
+        if padded {
+            let len = crate::Padding::strip(content.as_mut_slice())?.len();
+            content.truncate(len);
+        }
+        Ok(Self { plaintext: content, opened_by })
+    }
+
     /// The plaintext.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {

@@ -13,6 +13,10 @@ mod reader;
 mod turn;
 mod writer;
 
+#[cfg(feature = "bytes")]
+pub(super) use oneshot::{Receiver, channel};
 pub use parallel::{Job, Spawner};
 pub use reader::AsyncOpenReader;
+#[cfg(feature = "bytes")]
+pub(super) use turn::Turn;
 pub use writer::AsyncSealWriter;

@@ -14,16 +14,27 @@ use crate::{CHUNK_LEN, OpenedBy, SEALED_CHUNK_LEN};
 pub(super) const READER_CHUNKS: usize = 4;
 
 /// A message that is being opened: fill [`place`](Self::place), [`open`](Self::open) it when it is
-/// full or the input ended, and give out the [`released`](Self::released) plaintext.
+/// full or the input ended, and [`give`](Self::give) out the plaintext.
+///
+/// Plaintext goes from where it was opened to where it is wanted. Only padding makes a stop between.
 pub(super) struct Incoming {
     cipher: ChunkCipher,
     opened_by: OpenedBy,
     segment: Segment,
     filled: usize,
+    /// Plaintext in the segment that may be given out, and how much of it was.
+    opened: usize,
+    given: usize,
     next_chunk: u64,
-    unpadder: Option<Unpadder>,
-    pub(super) released: Released,
+    padding: Option<Unpadding>,
     state: State,
+}
+
+/// What a padded message needs besides.
+struct Unpadding {
+    /// None when the end was checked.
+    unpadder: Option<Unpadder>,
+    released: Released,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,12 +48,13 @@ impl Incoming {
     pub(super) fn new(opener: StreamOpener) -> Self {
         Self {
             opened_by: opener.opened_by().clone(),
-            unpadder: opener.padded.then(Unpadder::default),
+            padding: opener.padded.then(Unpadding::new),
             cipher: opener.cipher,
             segment: Segment::new(READER_CHUNKS),
             filled: 0,
+            opened: 0,
+            given: 0,
             next_chunk: 0,
-            released: Released::with_capacity(READER_CHUNKS * CHUNK_LEN),
             state: State::Reading,
         }
     }
@@ -66,7 +78,46 @@ impl Incoming {
     /// Nothing more comes out.
     pub(super) fn fail(&mut self) {
         self.state = State::Failed;
-        self.released.clear();
+        self.opened = 0;
+        if let Some(padding) = &mut self.padding {
+            padding.released.clear();
+        }
+    }
+
+    /// Copies out what is ready; gives the number of bytes, 0 if nothing is.
+    pub(super) fn give(&mut self, out: &mut [u8]) -> usize {
+        if let Some(padding) = &mut self.padding {
+            return padding.released.give(out);
+        }
+        let mut copied = 0;
+        while let Some(out) = out.get_mut(copied..).filter(|out| !out.is_empty()) {
+            let piece = self.segment.plaintext_from(self.given, self.opened);
+            let len = piece.len().min(out.len());
+            let (Some(out), Some(piece)) = (out.get_mut(..len), piece.get(..len)) else { break };
+            if piece.is_empty() {
+                break;
+            }
+            out.copy_from_slice(piece);
+            copied += len;
+            self.given += len;
+        }
+        copied
+    }
+
+    /// Gives out what is ready without copying it; empty if nothing is.
+    #[cfg(feature = "bytes")]
+    pub(super) fn give_bytes(&mut self) -> Result<bytes::Bytes> {
+        if let Some(padding) = &mut self.padding {
+            return Ok(padding.released.give_bytes());
+        }
+        let (given, opened) = (std::mem::take(&mut self.given), std::mem::take(&mut self.opened));
+        if given == opened {
+            return Ok(bytes::Bytes::new());
+        }
+        // A message that has ended needs no room any more.
+        let room = if self.state == State::Ended { 0 } else { READER_CHUNKS };
+        let segment = std::mem::replace(&mut self.segment, Segment::new(room));
+        Ok(segment.into_plaintext(opened)?.slice(given..))
     }
 
     /// Where the next stored bytes go; empty when it is time to open them.
@@ -79,21 +130,40 @@ impl Incoming {
         self.filled += len;
     }
 
-    /// Opens what was filled in, while nothing is released; `is_last` if the input ended there.
+    /// Opens what was filled in, while nothing is ready; `is_last` if the input ended there.
     pub(super) fn open(&mut self, is_last: bool) -> Result<()> {
         let len = std::mem::take(&mut self.filled);
+        self.opened = 0;
+        self.given = 0;
         let stored = self.segment.stored_mut().get_mut(..len).unwrap_or_default();
         let plaintext = self.cipher.open_segment(self.next_chunk, stored, is_last)?;
         self.next_chunk += (len / SEALED_CHUNK_LEN) as u64;
-        self.released.reset();
-        for piece in self.segment.plaintext(plaintext) {
-            self.released.push(&piece, self.unpadder.as_mut())?;
+        if let Some(padding) = &mut self.padding {
+            padding.take(&self.segment, plaintext, is_last)?;
+        } else {
+            self.opened = plaintext;
         }
         if is_last {
-            if let Some(unpadder) = self.unpadder.take() {
-                self.released.finish(unpadder)?;
-            }
             self.state = State::Ended;
+        }
+        Ok(())
+    }
+}
+
+impl Unpadding {
+    fn new() -> Self {
+        let released = Released::with_capacity(READER_CHUNKS * CHUNK_LEN);
+        Self { unpadder: Some(Unpadder::default()), released }
+    }
+
+    fn take(&mut self, segment: &Segment, len: usize, is_last: bool) -> Result<()> {
+        self.released.reset();
+        for piece in segment.plaintext(len) {
+            self.released.push(&piece, self.unpadder.as_mut())?;
+        }
+        match self.unpadder.take() {
+            Some(unpadder) if is_last => self.released.finish(unpadder)?,
+            unpadder => self.unpadder = unpadder,
         }
         Ok(())
     }
@@ -159,6 +229,15 @@ impl Released {
         }
         self.advance(len);
         len
+    }
+
+    /// The next bytes, given out.
+    #[cfg(feature = "bytes")]
+    fn give_bytes(&mut self) -> bytes::Bytes {
+        let next = self.next();
+        let bytes = SecureBytes::new(next.to_vec());
+        self.advance(bytes.len());
+        bytes::Bytes::from_owner(super::segment::Owned(bytes))
     }
 
     /// Makes room again; the next bytes overwrite the ones before.

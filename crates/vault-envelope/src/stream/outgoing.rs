@@ -73,6 +73,21 @@ impl Outgoing {
         }
     }
 
+    /// The stored bytes that are to be sent now, given away; empty if there are none.
+    #[cfg(feature = "bytes")]
+    pub(super) fn take_pending(&mut self) -> bytes::Bytes {
+        if !self.head.is_empty() {
+            return std::mem::take(&mut self.head).into();
+        }
+        let sealed = std::mem::take(&mut self.sealed);
+        if sealed == 0 {
+            return bytes::Bytes::new();
+        }
+        // A message that has ended needs no room any more.
+        let room = if self.ended { 0 } else { WRITER_CHUNKS };
+        std::mem::replace(&mut self.segment, Segment::new(room)).into_stored(sealed)
+    }
+
     /// Takes as much as fits in, while nothing is pending. A full segment is sealed at once.
     pub(super) fn take(&mut self, data: &[u8]) -> Result<usize> {
         if self.tail.is_some() {

@@ -5,95 +5,46 @@ use std::fmt;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 
+use vault_crypto_core::aead::TAG_LEN;
 use vault_crypto_core::{
     CryptoError, EncryptionContext, ErrorKind, Operation, Result, SecureBytes,
 };
 
 use super::StreamOpener;
+use super::extent::{Extent, within};
 use super::io::{into_io, reading};
 use super::opener::read_header;
+use super::read_at::{ReadAt, Seeking};
 use crate::chunks::ChunkCipher;
-use crate::{CHUNK_LEN, EnvelopeEncryption, SEALED_CHUNK_LEN, plaintext_len, plan_range};
+use crate::{CHUNK_LEN, EnvelopeEncryption, OpenedBy, SEALED_CHUNK_LEN, plaintext_len, plan_range};
 
-/// Something stored that can be read at an offset: a file, a buffer, an object in a store.
-pub trait ReadAt {
-    /// Fills `out` with the bytes from `offset` on.
-    ///
-    /// # Errors
-    /// `UnexpectedEof` where the object is shorter, or what reading gives.
-    fn read_exact_at(&self, out: &mut [u8], offset: u64) -> std::io::Result<()>;
-
-    /// Length of the object in bytes.
-    ///
-    /// # Errors
-    /// What asking gives.
-    fn stored_len(&self) -> std::io::Result<u64>;
-}
-
-#[cfg(unix)]
-impl ReadAt for std::fs::File {
-    fn read_exact_at(&self, out: &mut [u8], offset: u64) -> std::io::Result<()> {
-        std::os::unix::fs::FileExt::read_exact_at(self, out, offset)
-    }
-
-    fn stored_len(&self) -> std::io::Result<u64> {
-        Ok(self.metadata()?.len())
-    }
-}
-
-impl ReadAt for [u8] {
-    fn read_exact_at(&self, out: &mut [u8], offset: u64) -> std::io::Result<()> {
-        let end_of_file = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
-        let start = usize::try_from(offset).map_err(|_| end_of_file())?;
-        let end = start.checked_add(out.len()).ok_or_else(end_of_file)?;
-        out.copy_from_slice(self.get(start..end).ok_or_else(end_of_file)?);
-        Ok(())
-    }
-
-    fn stored_len(&self) -> std::io::Result<u64> {
-        Ok(self.len() as u64)
-    }
-}
-
-impl ReadAt for Vec<u8> {
-    fn read_exact_at(&self, out: &mut [u8], offset: u64) -> std::io::Result<()> {
-        self.as_slice().read_exact_at(out, offset)
-    }
-
-    fn stored_len(&self) -> std::io::Result<u64> {
-        Ok(self.len() as u64)
-    }
-}
-
-impl<T: ReadAt + ?Sized> ReadAt for &T {
-    fn read_exact_at(&self, out: &mut [u8], offset: u64) -> std::io::Result<()> {
-        (**self).read_exact_at(out, offset)
-    }
-
-    fn stored_len(&self) -> std::io::Result<u64> {
-        (**self).stored_len()
-    }
-}
+/// Chunks that `Read` opens at once at most: 256 KiB.
+const WINDOW_CHUNKS: u64 = 16;
 
 /// Random access to the plaintext of a stream; its length was authenticated when it was opened.
 ///
-/// Also `Read` and `Seek`, for code that wants those.
+/// Also `Read` and `Seek`, for code that wants those. Of a padded message the zeros behind the
+/// plaintext are not looked at; [`open_whole`](EnvelopeEncryption::open_whole) checks them.
 pub struct RangeReader<S> {
     source: S,
     cipher: ChunkCipher,
-    body_start: u64,
-    body_len: u64,
+    extent: Extent,
     len: u64,
+    opened_by: OpenedBy,
     position: u64,
+    /// What `Read` opened last, and where it starts.
+    window: (u64, SecureBytes),
 }
+
+/// `Read` and `Seek` over the plaintext of anything that reads and seeks.
+pub type OpenSeekReader<R> = RangeReader<Seeking<R>>;
 
 impl EnvelopeEncryption {
     /// Opens an inline message for reading ranges: reads header and last chunk, so that the length
     /// is known to be authentic.
     ///
     /// # Errors
-    /// As [`open_stream`](Self::open_stream); [`ErrorKind::Unsupported`] for a padded message, whose
-    /// true length only reading it all can verify.
+    /// As [`open_stream`](Self::open_stream).
     pub async fn range_reader<S: ReadAt>(
         &self,
         source: S,
@@ -105,23 +56,48 @@ impl EnvelopeEncryption {
         let header = read_header(&mut front)?;
         plaintext_len(stored_len.saturating_sub(header.len() as u64))?;
         let opener = self.open_detached(&header, &mut front, context).await?;
-        RangeReader::new(opener, source, stored_len)
+        let start = opener.header_len;
+        RangeReader::new(opener, source, start, stored_len)
+    }
+
+    /// As [`range_reader`](Self::range_reader), for a body whose header is stored apart.
+    ///
+    /// # Errors
+    /// As [`open_stream`](Self::open_stream).
+    pub async fn range_reader_detached<S: ReadAt>(
+        &self,
+        header: &[u8],
+        body: S,
+        context: &EncryptionContext,
+    ) -> Result<RangeReader<S>> {
+        let stored_len = body.stored_len().map_err(reading(Operation::Open))?;
+        plaintext_len(stored_len)?;
+        let mut front = FromStart { source: &body, offset: 0, len: stored_len };
+        let opener = self.open_detached(header, &mut front, context).await?;
+        RangeReader::new(opener, body, 0, stored_len)
+    }
+
+    /// A `Read` and `Seek` over the plaintext of the inline message that is all of `input`.
+    ///
+    /// # Errors
+    /// As [`open_stream`](Self::open_stream).
+    pub async fn seek_reader<R: Read + Seek>(
+        &self,
+        input: R,
+        context: &EncryptionContext,
+    ) -> Result<OpenSeekReader<R>> {
+        self.range_reader(Seeking::new(input), context).await
     }
 }
 
 impl<S: ReadAt> RangeReader<S> {
-    fn new(opener: StreamOpener, source: S, stored_len: u64) -> Result<Self> {
-        if opener.padded {
-            return Err(CryptoError::new(ErrorKind::Unsupported, Operation::Open)
-                .with_detail("a padded message has no ranges; open it as a stream"));
-        }
-        let body_start = opener.header_len;
-        let body_len = stored_len.saturating_sub(body_start);
-        let len = plaintext_len(body_len)?;
-        let reader = Self { source, cipher: opener.cipher, body_start, body_len, len, position: 0 };
-        // Opening the last chunk authenticates the length (C2SP, implementation notes).
-        let chunk = len / CHUNK_LEN as u64 * CHUNK_LEN as u64;
-        reader.range(chunk..len)?;
+    fn new(opener: StreamOpener, source: S, start: u64, stored_len: u64) -> Result<Self> {
+        let extent = Extent::new(start, stored_len, opener.padded)?;
+        let opened_by = opener.opened_by().clone();
+        let window = (0, SecureBytes::new(Vec::new()));
+        let cipher = opener.cipher;
+        let mut reader = Self { source, cipher, extent, len: 0, opened_by, position: 0, window };
+        reader.len = extent.plaintext_len(reader.content(extent.tail())?.as_slice())?;
         Ok(reader)
     }
 
@@ -137,62 +113,103 @@ impl<S: ReadAt> RangeReader<S> {
         self.len == 0
     }
 
+    /// Which slot opened the header.
+    #[must_use]
+    pub fn opened_by(&self) -> &OpenedBy {
+        &self.opened_by
+    }
+
     /// The plaintext in `wanted`, cut at the end of the message, with one read of the source.
     ///
     /// # Errors
+    /// [`ErrorKind::InvalidInput`] for a range that starts beyond the end or ends before it starts,
     /// [`ErrorKind::AuthenticationFailed`] for altered bytes, [`ErrorKind::Io`],
     /// [`ErrorKind::LimitExceeded`] for more than fits in memory.
     pub fn range(&self, wanted: Range<u64>) -> Result<SecureBytes> {
-        let plan = plan_range(self.body_len, wanted)?;
+        let wanted = within(&wanted, self.len)?;
+        if wanted.is_empty() {
+            return Ok(SecureBytes::new(Vec::new()));
+        }
+        self.content(wanted)
+    }
+
+    /// What was sealed in `wanted`, which lies within it.
+    fn content(&self, wanted: Range<u64>) -> Result<SecureBytes> {
+        let plan = plan_range(self.extent.len, wanted)?;
         let too_long = |_| CryptoError::new(ErrorKind::LimitExceeded, Operation::Open);
         let stored_len = usize::try_from(plan.chunks.end - plan.chunks.start).map_err(too_long)?;
         let len = usize::try_from(plan.len).map_err(too_long)?;
         let mut buffer = SecureBytes::zeroed(stored_len);
         self.source
-            .read_exact_at(buffer.as_mut_slice(), self.body_start + plan.chunks.start)
+            .read_exact_at(buffer.as_mut_slice(), self.extent.start + plan.chunks.start)
             .map_err(reading(Operation::Open))?;
         let stored = buffer.as_mut_slice();
         self.cipher.open_segment(plan.first_chunk, stored, plan.includes_last)?;
-        let mut out = Vec::with_capacity(len);
+        let mut filled = 0;
         let mut skip = plan.skip;
-        for chunk in stored.chunks(SEALED_CHUNK_LEN) {
-            let plain_len = chunk.len() - vault_crypto_core::aead::TAG_LEN;
-            let piece = chunk.get(skip..plain_len).unwrap_or_default();
-            out.extend_from_slice(piece.get(..len - out.len()).unwrap_or(piece));
-            skip = skip.saturating_sub(plain_len);
+        for start in (0..stored_len).step_by(SEALED_CHUNK_LEN) {
+            let end = stored_len.min(start + SEALED_CHUNK_LEN) - TAG_LEN;
+            let from = start + std::mem::take(&mut skip);
+            let piece = from..end.min(from + (len - filled));
+            let piece_len = piece.len();
+            stored.copy_within(piece, filled);
+            filled += piece_len;
         }
-        Ok(SecureBytes::new(out))
+        buffer.truncate(len);
+        Ok(buffer)
+    }
+
+    /// Opens the chunks that hold the position and what follows, as many as are asked for.
+    fn refill(&mut self, wanted: usize) -> Result<()> {
+        let chunk = CHUNK_LEN as u64;
+        let first = self.position / chunk;
+        let end = self.position.saturating_add(wanted as u64).div_ceil(chunk);
+        let end = end.clamp(first + 1, first + WINDOW_CHUNKS);
+        self.window = (first * chunk, self.range(first * chunk..end * chunk)?);
+        Ok(())
+    }
+
+    /// What is opened already from the position on.
+    fn at_hand(&self) -> &[u8] {
+        let (start, bytes) = &self.window;
+        let skip = self.position.checked_sub(*start).and_then(|skip| usize::try_from(skip).ok());
+        skip.and_then(|skip| bytes.as_slice().get(skip..)).unwrap_or_default()
     }
 }
 
 impl<S: ReadAt> Read for RangeReader<S> {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
-        // At most one chunk a call: what is asked in small pieces is not opened many times over.
-        let chunk_end = (self.position / CHUNK_LEN as u64 + 1).saturating_mul(CHUNK_LEN as u64);
-        let end = self.position.saturating_add(out.len() as u64).min(chunk_end);
-        if self.position >= self.len {
+        if self.position >= self.len || out.is_empty() {
             return Ok(0);
         }
-        let bytes = self.range(self.position..end).map_err(into_io)?;
-        if let Some(out) = out.get_mut(..bytes.len()) {
-            out.copy_from_slice(bytes.as_slice());
+        if self.at_hand().is_empty() {
+            self.refill(out.len()).map_err(into_io)?;
         }
-        self.position += bytes.len() as u64;
-        Ok(bytes.len())
+        let bytes = self.at_hand();
+        let len = bytes.len().min(out.len());
+        if let (Some(out), Some(bytes)) = (out.get_mut(..len), bytes.get(..len)) {
+            out.copy_from_slice(bytes);
+        }
+        self.position += len as u64;
+        Ok(len)
     }
 }
 
 impl<S: ReadAt> Seek for RangeReader<S> {
     fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
-        let position = match to {
-            SeekFrom::Start(offset) => Some(offset),
-            SeekFrom::End(offset) => self.len.checked_add_signed(offset),
-            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
-        };
-        self.position =
-            position.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::InvalidInput))?;
+        self.position = moved(self.position, self.len, to)?;
         Ok(self.position)
     }
+}
+
+/// Where a seek leads from `position` in a plaintext of `len` bytes.
+pub(super) fn moved(position: u64, len: u64, to: SeekFrom) -> std::io::Result<u64> {
+    let moved = match to {
+        SeekFrom::Start(offset) => Some(offset),
+        SeekFrom::End(offset) => len.checked_add_signed(offset),
+        SeekFrom::Current(offset) => position.checked_add_signed(offset),
+    };
+    moved.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::InvalidInput))
 }
 
 impl<S> fmt::Debug for RangeReader<S> {

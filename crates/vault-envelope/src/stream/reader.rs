@@ -38,7 +38,7 @@ impl<R: Read> OpenReader<R> {
     /// cut-off bytes, [`Io`](vault_crypto_core::ErrorKind::Io). The reader stays failed afterwards.
     pub fn read_plaintext(&mut self, out: &mut [u8]) -> Result<usize> {
         loop {
-            let len = self.message.released.give(out);
+            let len = self.message.give(out);
             if len > 0 || out.is_empty() || self.message.ended()? {
                 return Ok(len);
             }

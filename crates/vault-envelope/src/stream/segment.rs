@@ -90,6 +90,28 @@ impl Segment {
             .collect()
     }
 
+    /// What follows byte `at` of `len` bytes of plaintext, to the end of its chunk.
+    pub(super) fn plaintext_from(&self, at: usize, len: usize) -> &[u8] {
+        let chunk = at / CHUNK_LEN;
+        let end = len.min((chunk + 1) * CHUNK_LEN);
+        let place = |at: usize| chunk * SEALED_CHUNK_LEN + (at - chunk * CHUNK_LEN);
+        self.buffer.as_slice().get(place(at)..place(end)).unwrap_or_default()
+    }
+
+    /// The first `len` bytes of plaintext, moved together and given away. They are wiped when the
+    /// last clone is dropped.
+    #[cfg(feature = "bytes")]
+    pub(super) fn into_plaintext(mut self, len: usize) -> vault_crypto_core::Result<bytes::Bytes> {
+        crate::body::close_gaps(self.buffer.as_mut_slice(), len)?;
+        Ok(self.into_stored(len))
+    }
+
+    /// The first `len` stored bytes, given away.
+    #[cfg(feature = "bytes")]
+    pub(super) fn into_stored(self, len: usize) -> bytes::Bytes {
+        bytes::Bytes::from_owner(Owned(self.buffer)).slice(..len)
+    }
+
     /// Copies plaintext in behind the `filled` bytes that are there; gives how much fitted.
     pub(super) fn fill(&mut self, filled: usize, mut data: &[u8]) -> usize {
         let mut copied = 0;
@@ -110,5 +132,16 @@ impl Segment {
     pub(super) fn place(&mut self, at: usize) -> Option<&mut [u8]> {
         let start = at / CHUNK_LEN * SEALED_CHUNK_LEN;
         self.buffer.as_mut_slice().get_mut(start..start + CHUNK_LEN)?.get_mut(at % CHUNK_LEN..)
+    }
+}
+
+/// A buffer that `Bytes` can own: wiped when the last of them is dropped.
+#[cfg(feature = "bytes")]
+pub(super) struct Owned(pub(super) SecureBytes);
+
+#[cfg(feature = "bytes")]
+impl AsRef<[u8]> for Owned {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_slice()
     }
 }

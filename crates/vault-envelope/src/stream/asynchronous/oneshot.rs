@@ -14,22 +14,22 @@ struct Channel<T> {
 
 type Shared<T> = Arc<Mutex<Channel<T>>>;
 
-pub(super) struct Sender<T>(Shared<T>);
+pub(in crate::stream) struct Sender<T>(Shared<T>);
 
-pub(super) struct Receiver<T>(Shared<T>);
+pub(in crate::stream) struct Receiver<T>(Shared<T>);
 
-pub(super) fn channel<T>() -> (Sender<T>, Receiver<T>) {
+pub(in crate::stream) fn channel<T>() -> (Sender<T>, Receiver<T>) {
     let shared = Arc::new(Mutex::new(Channel { value: None, closed: false, waker: None }));
     (Sender(shared.clone()), Receiver(shared))
 }
 
 impl<T> Sender<T> {
     /// Whether the receiver is still there.
-    pub(super) fn is_wanted(&self) -> bool {
+    pub(in crate::stream) fn is_wanted(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }
 
-    pub(super) fn send(self, value: T) {
+    pub(in crate::stream) fn send(self, value: T) {
         lock(&self.0).value = Some(value);
         // Dropping the sender closes the channel and wakes the receiver.
     }
@@ -50,7 +50,7 @@ impl<T> Drop for Sender<T> {
 
 impl<T> Receiver<T> {
     /// The value; none if the sender was dropped without sending.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+    pub(in crate::stream) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let mut channel = lock(&self.0);
         if channel.closed {
             return Poll::Ready(channel.value.take());

@@ -49,7 +49,7 @@ impl<R: AsyncRead + Unpin> AsyncOpenReader<R> {
     ) -> Poll<Result<usize>> {
         ready!(self.turn.poll(cx));
         loop {
-            let len = self.message.released.give(out);
+            let len = self.message.give(out);
             if len > 0 || out.is_empty() || self.message.ended()? {
                 return self.turn.after_call(Poll::Ready(Ok(len)));
             }

@@ -8,17 +8,17 @@ const TURN: usize = 128;
 const CHUNK_COST: usize = 8;
 
 /// What is left of a task's turn.
-pub(super) struct Turn {
+pub(in crate::stream) struct Turn {
     left: usize,
 }
 
 impl Turn {
-    pub(super) fn new() -> Self {
+    pub(in crate::stream) fn new() -> Self {
         Self { left: TURN }
     }
 
     /// Pending once when the turn is over; the task is woken for the next one.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(in crate::stream) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.left > 0 {
             return Poll::Ready(());
         }
@@ -28,7 +28,7 @@ impl Turn {
     }
 
     /// One call of an input or output; if that was pending, others run anyway.
-    pub(super) fn after_call<T>(&mut self, result: Poll<T>) -> Poll<T> {
+    pub(in crate::stream) fn after_call<T>(&mut self, result: Poll<T>) -> Poll<T> {
         if result.is_pending() {
             self.renew();
         } else {
@@ -38,17 +38,17 @@ impl Turn {
     }
 
     /// A step that may have called an input or output.
-    pub(super) fn after_step(&mut self) {
+    pub(in crate::stream) fn after_step(&mut self) {
         self.left = self.left.saturating_sub(1);
     }
 
     /// The task is about to be pending anyway.
-    pub(super) fn renew(&mut self) {
+    pub(in crate::stream) fn renew(&mut self) {
         self.left = TURN;
     }
 
     /// Chunks were sealed or opened.
-    pub(super) fn after_chunks(&mut self, chunks: usize) {
+    pub(in crate::stream) fn after_chunks(&mut self, chunks: usize) {
         self.left = self.left.saturating_sub(chunks.saturating_mul(CHUNK_COST));
     }
 }
