@@ -3,6 +3,7 @@
 mod deny;
 mod fuzz;
 mod manifest;
+mod memory;
 mod rust;
 mod stranger;
 mod tools;
@@ -24,6 +25,8 @@ pub(crate) const ALL: &[Lane] = &[
     lane("package", When::Ci, "every published crate builds from its package", rust::package),
     lane("deny", When::Ci, "licences, bans, sources, known advisories (snapshot)", deny::snapshot),
     lane("fuzz", When::Ci, "every parser survives a bounded time of fuzzing", fuzz::run),
+    lane("asan", When::Ci, "the pool of keys under AddressSanitizer (needs nightly)", memory::asan),
+    lane("valgrind", When::Ci, "the pool of keys under valgrind", memory::valgrind),
     lane("long", When::Ci, "the tests at full length", rust::long),
     lane(
         "msrv",

@@ -1,7 +1,7 @@
 //! The workspace's own commands, started as `cargo xtask`: `test`, `ci`, `bench` and `tidy`.
 //!
 //! Each check is a lane with a name, so that a failure says how to run it alone. Left to others: what
-//! a lane calls (cargo, clippy, cargo-deny, cargo-fuzz, Python) and the programs under `bench/` and `fuzz/`.
+//! a lane calls (cargo, clippy, cargo-deny, cargo-fuzz, valgrind, Python) and the programs under `bench/` and `fuzz/`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -49,7 +49,8 @@ Options:
 Environment:
   VAULTKIT_FUZZ_SECONDS   Seconds per fuzz target in the lane `fuzz` (default 20)
 
-Tools that a lane needs (cargo-deny, cargo-fuzz) are installed under target/tools by its first run.";
+Tools that a lane needs (cargo-deny, cargo-fuzz) are installed under target/tools by its first run.
+The lanes `asan` and `valgrind` need a nightly Rust and valgrind, and say so where they are missing.";
 
 const BENCH_HELP: &str = "\
 The benchmark program under bench/, in release mode.
