@@ -1,4 +1,4 @@
-//! The workspace's own commands, started as `cargo xtask`: `test`, `ci`, `bench` and `tidy`.
+//! The workspace's own commands, started as `cargo xtask`: `test`, `ci`, `bench`, `servers` and `tidy`.
 //!
 //! Each check is a lane with a name, so that a failure says how to run it alone. Left to others: what
 //! a lane calls (cargo, clippy, cargo-deny, cargo-fuzz, valgrind, Python) and the programs under `bench/` and `fuzz/`.
@@ -10,6 +10,7 @@
 
 mod lane;
 mod lanes;
+mod servers;
 mod shell;
 mod tidy;
 
@@ -26,17 +27,20 @@ Commands:
   test             What a change must pass: format, tidy, all tests, the reader in Python
   ci [LANE]...     Every lane that a merge must pass, or the named ones
   bench [ARG]...   The benchmark program under bench/, in release mode
+  servers [ARG]... The servers that tests need: list, prepare, start, run
   tidy             The rules of the house that are no compiler's or linter's business
 
 Each takes --help. They work from any folder of the checkout.";
 
 const TEST_HELP: &str = "\
-What a change must pass, on a machine with Rust, a C compiler and Python 3.
+What a change must pass, on a machine with Rust, a C compiler, Python 3 and PostgreSQL.
 
 Usage: cargo xtask test
 
-Runs the lanes fmt, tidy, tests and stranger, and stops at the first that fails. The lane `stranger`
-needs the Python package `cryptography`; where it is missing, pip puts it under target/python.";
+Runs the lanes fmt, tidy, tests and stranger, and stops at the first that fails. The lane `tests` starts
+PostgreSQL; where it is missing, root gets it from the system's packages, and anybody else the command
+that installs it. The lane `stranger` needs the Python package `cryptography`; where it is missing, pip
+puts it under target/python.";
 
 const CI_HELP: &str = "\
 Every lane that a merge must pass, or the named ones.
@@ -91,6 +95,7 @@ fn dispatch(args: &[String]) -> Outcome {
         "test" => no_arguments(rest).and_then(|()| lane::run(&lanes::of_test())),
         "ci" => ci(rest),
         "bench" => lanes::bench(rest),
+        "servers" => servers::run(rest),
         "tidy" => tidy(rest),
         command if is_help(command) => print(HELP),
         other => Err(format!("no command named `{other}`\n\n{HELP}").into()),

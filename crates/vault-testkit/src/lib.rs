@@ -9,6 +9,8 @@ mod faulty_storage;
 mod memory_kms;
 mod random;
 pub mod redaction;
+#[cfg(all(unix, feature = "servers"))]
+pub mod servers;
 
 pub use audit::MemoryAudit;
 pub use calls::CallCounts;

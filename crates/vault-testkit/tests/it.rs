@@ -20,5 +20,7 @@ mod it {
     mod memory_kms;
     mod provider;
     mod redaction;
+    #[cfg(all(unix, feature = "servers"))]
+    mod servers;
     mod support;
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use super::manifest;
+use crate::servers;
 use crate::shell::{self, Outcome, Shell};
 
 /// The most crates that the core without features may bring, itself not counted.
@@ -20,10 +21,12 @@ pub(super) fn fmt() -> Outcome {
 }
 
 pub(super) fn tests() -> Outcome {
+    servers::prepare()?;
     shell::cargo().args(["test", "--workspace", "--all-features", "--no-fail-fast"]).run()
 }
 
 pub(super) fn long() -> Outcome {
+    servers::prepare()?;
     shell::cargo()
         .args(["test", "--workspace", "--all-features"])
         .env("VAULTKIT_LONG_TESTS", "1")
