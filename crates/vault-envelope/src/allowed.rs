@@ -77,9 +77,9 @@ impl AllowedKeys {
 
     /// The KMS keys that are sealed for, then these.
     pub(crate) fn after(self, recipients: &Recipients) -> Self {
-        let own = recipients.all_kms().map(|own| {
-            AllowedKey::Key(own.kms.clone(), own.key_id.clone(), Arc::default())
-        });
+        let own = recipients
+            .all_kms()
+            .map(|own| AllowedKey::Key(own.kms.clone(), own.key_id.clone(), Arc::default()));
         Self(own.chain(self.0).collect())
     }
 

@@ -183,10 +183,9 @@ impl Recipients {
     /// The same recipients with another key at the first KMS; `None` where there is no KMS.
     pub(crate) fn with_first_key(&self, key_id: &KeyId) -> Option<Self> {
         let mut new = self.clone();
-        let (place, kms) = new
-            .members
-            .iter_mut()
-            .find_map(|member| member.as_kms().map(|first| first.kms.clone()).map(|k| (member, k)))?;
+        let (place, kms) = new.members.iter_mut().find_map(|member| {
+            member.as_kms().map(|first| first.kms.clone()).map(|k| (member, k))
+        })?;
         *place = Recipient::kms(kms, key_id.clone());
         Some(new)
     }

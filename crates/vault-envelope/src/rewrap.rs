@@ -100,16 +100,14 @@ impl EnvelopeEncryption {
             return self.move_to_own_keys(parsed, may_open_scope).await.map(Rewrapped::Changed);
         }
         let missing = own.iter().any(|own| own.old(parsed).is_none());
-        let opened =
-            if missing { Some(self.open_header(parsed, Slots::ALL).await?) } else { None };
+        let opened = if missing { Some(self.open_header(parsed, Slots::ALL).await?) } else { None };
         let moves: Vec<Attempt<'_, Option<WrappedKey>>> = own
             .iter()
-            .map(|own| -> Attempt<'_, _> {
-                Box::pin(self.renewed(own, parsed, opened.as_ref()))
-            })
+            .map(|own| -> Attempt<'_, _> { Box::pin(self.renewed(own, parsed, opened.as_ref())) })
             .collect();
         let mut new = Vec::new();
-        for (own, end) in own.iter().zip(together(moves, own.len(), None, &*self.shared.clock).await)
+        for (own, end) in
+            own.iter().zip(together(moves, own.len(), None, &*self.shared.clock).await)
         {
             if let Some(wrapped) = end.transpose()?.flatten() {
                 new.push((own.slot, wrapped));
@@ -186,7 +184,9 @@ impl EnvelopeEncryption {
                 if slot.key_id != wrapped.key_id.as_str().as_bytes() {
                     return Err(CryptoError::new(ErrorKind::Conflict, Operation::Rewrap)
                         .with_key_id(&wrapped.key_id)
-                        .with_detail("the KMS answered for another key than the one it was asked"));
+                        .with_detail(
+                            "the KMS answered for another key than the one it was asked",
+                        ));
                 }
                 slot.version = wrapped.version;
                 slot.wrapped = wrapped.bytes;

@@ -78,13 +78,14 @@ pub(crate) fn is_good(payload: &SecureBytes, header: &Header, slot: &Slot) -> bo
         return false;
     };
     let same_head = constant_time_eq(found, &head);
-    let same_check =
-        slot.share_check.is_some_and(|expected| constant_time_eq(&expected, &check));
+    let same_check = slot.share_check.is_some_and(|expected| constant_time_eq(&expected, &check));
     same_head & same_check
 }
 
 /// The data key that good shares of one dealing, as many as its threshold, put together.
-pub(crate) fn combine<'a>(shares: impl IntoIterator<Item = &'a SecureBytes>) -> Result<SecureBytes> {
+pub(crate) fn combine<'a>(
+    shares: impl IntoIterator<Item = &'a SecureBytes>,
+) -> Result<SecureBytes> {
     let points: Zeroizing<Vec<Vec<u8>>> = Zeroizing::new(
         shares
             .into_iter()
@@ -150,7 +151,10 @@ mod tests {
         for share in &dealing.shares {
             let bytes = share.payload.as_slice();
             assert_eq!(bytes.len(), 50);
-            assert_eq!((bytes[..16].to_vec(), bytes[16], bytes[17]), (dealing.set.to_vec(), 3, share.index));
+            assert_eq!(
+                (bytes[..16].to_vec(), bytes[16], bytes[17]),
+                (dealing.set.to_vec(), 3, share.index)
+            );
             for (j, secret) in data_key().as_slice().iter().enumerate() {
                 let c = |nth: usize| ((2 * j + nth + 1) as u8).wrapping_mul(37);
                 let i = share.index;

@@ -204,9 +204,8 @@ impl<'a> Opening<'a> {
         let unresolved = entries.filter(|(_, entry)| {
             self.slots().any(|(_, slot)| entry.matches(slot) == Match::Perhaps)
         });
-        let asked: Vec<Attempt<'_, ()>> = unresolved
-            .map(|(_, entry)| -> Attempt<'_, ()> { Box::pin(entry.resolve()) })
-            .collect();
+        let asked: Vec<Attempt<'_, ()>> =
+            unresolved.map(|(_, entry)| -> Attempt<'_, ()> { Box::pin(entry.resolve()) }).collect();
         let answers = together(asked, 0, None, &*self.envelope.shared.clock).await;
         let failures = answers.into_iter().flatten().filter_map(Result::err);
         failures.fold(None, |worst, next| Some(worse(worst, next)))
@@ -286,12 +285,7 @@ impl<'a> Opening<'a> {
         Ok(vec![Got { payload, secret, opened_by }])
     }
 
-    async fn unwrap(
-        &self,
-        entry: &AllowedKey,
-        slot: &Slot,
-        key_id: &KeyId,
-    ) -> Result<SecureBytes> {
+    async fn unwrap(&self, entry: &AllowedKey, slot: &Slot, key_id: &KeyId) -> Result<SecureBytes> {
         let header = &self.parsed.header;
         match entry {
             AllowedKey::Key(kms, ..) | AllowedKey::Matching(kms, _) => {

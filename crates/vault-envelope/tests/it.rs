@@ -8,13 +8,16 @@
 
 mod it {
     mod allowed;
+    mod branch;
     #[cfg(feature = "async")]
     mod asynchronous;
     #[cfg(feature = "hazmat")]
     #[path = "../../examples/vectors/catalogue.rs"]
     mod catalogue;
+    mod clouds;
     mod compact;
     mod conformance;
+    mod hedging;
     mod hostile;
     #[cfg(feature = "hazmat")]
     mod interop;
@@ -29,7 +32,9 @@ mod it {
     mod records;
     #[cfg(all(feature = "hazmat", feature = "async"))]
     mod redaction;
+    mod recipients;
     mod rewrap;
+    mod shares;
     mod streams;
     mod support;
     #[cfg(feature = "hazmat")]

@@ -218,7 +218,10 @@ impl EnvelopeEncryption {
             && (old.threshold > 1 || recipients.slots_to_open() > 1)
         {
             return Err(CryptoError::new(ErrorKind::Unsupported, Operation::Rewrap).with_detail(
-                format!("shares are dealt to all anew, which would shut {} out", other.key_id_text()),
+                format!(
+                    "shares are dealt to all anew, which would shut {} out",
+                    other.key_id_text()
+                ),
             ));
         }
         let mut header = old.clone();

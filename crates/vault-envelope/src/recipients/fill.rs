@@ -44,9 +44,9 @@ impl EnvelopeEncryption {
             }
         }
         if new.is_empty() {
-            return Err(failure.unwrap_or_else(|| {
-                CryptoError::new(ErrorKind::Internal, Operation::Rewrap)
-            }));
+            return Err(
+                failure.unwrap_or_else(|| CryptoError::new(ErrorKind::Internal, Operation::Rewrap))
+            );
         }
         let filled: Vec<usize> = new.iter().map(|(at, _)| *at).collect();
         self.refilled(&parsed, new, filled.into_iter()).await

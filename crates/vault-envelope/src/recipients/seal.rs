@@ -2,8 +2,8 @@
 
 use vault_crypto_core::header::{DATA_KEY_ID_LEN, Header, Shape, Slot};
 use vault_crypto_core::{
-    Clock, CryptoError, ErrorKind, KeyVersion, Operation, Result, Scope, SecureBytes,
-    SystemRandom, WrapContext, WrapKind, WrappedKey,
+    Clock, CryptoError, ErrorKind, KeyVersion, Operation, Result, Scope, SecureBytes, SystemRandom,
+    WrapContext, WrapKind, WrappedKey,
 };
 
 use super::{KmsRecipient, Policy, Recipient, Recipients, Who};

@@ -1,9 +1,11 @@
 //! Rewrap: the header moves, the body stays.
 
 use vault_crypto_core::header::parse;
-use vault_crypto_core::{ErrorKind, KmsAdmin as _, RotateOptions, Scope};
-use vault_envelope::{AllowedKeys, EnvelopeEncryption, Rewrapped};
+use vault_crypto_core::{ErrorKind, KmsAdmin as _, Operation, RotateOptions, Scope};
+use vault_envelope::{AllowedKeys, EnvelopeEncryption, Recipients, Rewrapped};
+use vault_testkit::Fault;
 
+use super::clouds::{clouds, envelope_to, open, recipients, seal, tampered, with_header};
 use super::support::{block_on, context, kind_of, kms};
 
 #[test]
@@ -135,4 +137,78 @@ fn a_slot_of_a_later_day_is_not_filled_in_the_form_of_today() {
         .build()
         .unwrap();
     assert_eq!(kind_of(block_on(filler.rewrap_header(&entry))), ErrorKind::PermissionDenied);
+}
+
+#[test]
+fn every_slot_of_the_envelope_s_keys_moves_to_its_new_version() {
+    let (clock, clouds) = clouds::<3>();
+    let everybody = envelope_to(&clock, Recipients::all(recipients(&clouds)));
+    let sealed = clock.run(seal(&everybody)).unwrap();
+    let two = envelope_to(&clock, Recipients::all(recipients(&clouds[1..])));
+    for cloud in &clouds {
+        clock.run(cloud.memory.rotate_key(&cloud.key, RotateOptions::now())).unwrap();
+    }
+    let moved = clock.run(two.rewrap_header(&sealed)).unwrap().changed().unwrap();
+    let (old, new) = (parse(&sealed).unwrap(), parse(&moved).unwrap());
+    assert_eq!((old.covered, old.mac), (new.covered, new.mac));
+    let changed: Vec<bool> = old
+        .header
+        .slots
+        .iter()
+        .zip(&new.header.slots)
+        .map(|(old, new)| old.version != new.version)
+        .collect();
+    assert_eq!(changed, [false, true, true]);
+    assert_eq!(clouds[0].calls(Operation::DecryptDataKey), 0);
+    for cloud in &clouds {
+        clock.run(open(&cloud.reader(&clock), &with_header(&sealed, &moved))).unwrap();
+    }
+    assert_eq!(clock.run(two.rewrap_header(&moved)).unwrap(), Rewrapped::Unchanged);
+}
+
+#[test]
+fn one_broken_slot_of_several_stops_the_rewrap() {
+    let (clock, clouds) = clouds::<2>();
+    let both = envelope_to(&clock, Recipients::all(recipients(&clouds)));
+    let sealed = clock.run(seal(&both)).unwrap();
+    clock.run(clouds[0].memory.rotate_key(&clouds[0].key, RotateOptions::now())).unwrap();
+    let broken = tampered(&sealed, |header| header.slots[1].wrapped[40] ^= 1);
+    let refused = clock.run(both.rewrap_header(&broken));
+    assert_eq!(kind_of(refused), ErrorKind::AuthenticationFailed);
+}
+
+#[test]
+fn a_key_that_may_not_open_is_not_asked_to_confirm() {
+    let (clock, clouds) = clouds::<2>();
+    let [own, other] = &clouds;
+    let both = envelope_to(&clock, Recipients::all(recipients(&clouds)));
+    let sealed = clock.run(seal(&both)).unwrap();
+    clock.run(own.memory.rotate_key(&own.key, RotateOptions::now())).unwrap();
+    let builder = || {
+        let builder = EnvelopeEncryption::builder(own.kms.clone(), own.key.clone());
+        builder.clock(std::sync::Arc::new(clock.clone()))
+    };
+    // Its own slot, and a move of the other's slot to its own key.
+    let alone = clock.run(seal(&other.reader(&clock))).unwrap();
+    for message in [&sealed, &alone] {
+        let envelope = builder().allow_only(other.allowed()).build().unwrap();
+        let refused = clock.run(envelope.rewrap_header(message));
+        assert_eq!(kind_of(refused), ErrorKind::KeyNotAllowed);
+    }
+    assert_eq!(own.calls(Operation::DecryptDataKey), 0);
+    // The same key through a handle that may open: that one confirms.
+    let opening = AllowedKeys::none().key(own.memory.clone(), own.key.clone());
+    let envelope = builder().allow_only(opening).build().unwrap();
+    clock.run(envelope.rewrap_header(&sealed)).unwrap().changed().unwrap();
+    assert_eq!(own.calls(Operation::DecryptDataKey), 0);
+}
+
+#[test]
+fn a_kms_that_has_no_slot_in_the_message_need_not_answer() {
+    let (clock, clouds) = clouds::<2>();
+    let sealed = clock.run(seal(&clouds[0].reader(&clock))).unwrap();
+    let both = envelope_to(&clock, Recipients::all(recipients(&clouds)));
+    clouds[1].faults.push(Fault::Fail(ErrorKind::Unavailable));
+    assert_eq!(clock.run(both.rewrap_header(&sealed)).unwrap(), Rewrapped::Unchanged);
+    assert_eq!(clouds[1].faults.calls().total(), 0);
 }
