@@ -212,27 +212,48 @@ fn a_forked_child_holds_no_key_of_its_parents_and_no_lock_and_may_use_the_pool()
             && shared.is_wiped()
             && owned.get().is_none()
             && parents.iter().all(|key| key.with(|_| ()).is_none())
-            && bytes_at(address).iter().all(|byte| *byte == 0)
+            && page_at(address).iter().all(|byte| *byte == 0)
             && locked_kib() == 0;
         // The same slots again, and the parent's handles still find nothing in them.
+        let own_short = pool.store([6_u8; 32]).unwrap();
         let own: Vec<_> = (0..15).map(|_| pool.store([4_u8; 272]).unwrap()).collect();
         let own_box = pool.boxed(|| [5_u8; 32]).unwrap();
         let works = own.iter().all(|key| key.with(|bytes| bytes[271]) == Some(4))
             && own_box.get() == Some(&[5; 32])
-            && pool.usage().used == 16
+            && own_short.with(|bytes| bytes[0]) == Some(6)
+            && pool.usage().used == 17
             && locked_kib() == 16
+            && shared.with(|_| ()).is_none()
             && parents.iter().all(|key| key.with(|_| ()).is_none());
         // Dropping what is the parent's frees nothing of the child's.
         drop((shared, owned, parents));
-        nothing_left && works && pool.usage().used == 16 && own[0].with(|b| b[0]) == Some(4)
+        nothing_left && works && pool.usage().used == 17 && own[0].with(|b| b[0]) == Some(4)
     };
     assert!(forked_child_says(child));
 }
 
+/// 4 KiB from the start of the page that holds `address`, behind the pool's back.
 #[expect(unsafe_code, reason = "looks at a slot's bytes behind the pool's back")]
-fn bytes_at(address: usize) -> [u8; 32] {
-    // SAFETY: the caller's slot, 32 bytes long, in pages that are mapped in a child too.
-    unsafe { std::ptr::with_exposed_provenance::<[u8; 32]>(address).read_volatile() }
+fn page_at(address: usize) -> [u8; 4_096] {
+    let start = std::ptr::with_exposed_provenance::<[u8; 4_096]>(address & !4_095);
+    // SAFETY: a page of the caller's pool, which nobody else writes to meanwhile.
+    unsafe { start.read_volatile() }
+}
+
+#[test]
+fn what_is_wiped_or_dropped_leaves_no_byte_in_its_page() {
+    let pool = LockedPool::new(LockPolicy::Require, 8 << 10).unwrap();
+    let owned = pool.boxed(|| [0xB0_u8; 2_048]).unwrap();
+    let address = address_of(&owned);
+    // The first page is the box's, so the second holds the shared values.
+    let (wiped, dropped) = (pool.store([0xA1_u8; 31]).unwrap(), pool.store([0xA2_u8; 31]).unwrap());
+    let shared_page = address + 4_096;
+    assert!(page_at(address).contains(&0xB0));
+    assert!(page_at(shared_page).contains(&0xA1) && page_at(shared_page).contains(&0xA2));
+    wiped.wipe();
+    drop((dropped, owned));
+    assert_eq!(page_at(address), [0; 4_096]);
+    assert_eq!(page_at(shared_page), [0; 4_096]);
 }
 
 #[test]
