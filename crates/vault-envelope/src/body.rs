@@ -9,7 +9,7 @@ use vault_crypto_core::xaes::{COMMITMENT_LEN, XaesKey};
 use vault_crypto_core::{CryptoError, ErrorKind, Operation, Result, SecureBytes};
 
 use crate::MAX_RECORD_LEN;
-use crate::chunks::{CHUNK_LEN, ChunkKey, PROLOGUE_LEN, SEALED_CHUNK_LEN, defect};
+use crate::chunks::{CHUNK_LEN, ChunkKey, ChunkKeyRef, PROLOGUE_LEN, SEALED_CHUNK_LEN, defect};
 use crate::padding::Padding;
 
 /// The key of all bodies of one suite under one data key, schedule and MAC state kept.
@@ -44,10 +44,28 @@ impl BodyKey {
         }
     }
 
+    /// The key, to be used.
+    #[inline]
+    pub(crate) fn by_ref(&self) -> BodyRef<'_> {
+        match self {
+            Self::Chunked(key) => BodyRef::Chunked(key.by_ref()),
+            Self::Xaes(key) => BodyRef::Xaes(key),
+        }
+    }
+}
+
+/// A body key in use, wherever it lies: in a [`BodyKey`], or copied out of locked memory.
+#[derive(Clone, Copy)]
+pub(crate) enum BodyRef<'a> {
+    Chunked(ChunkKeyRef<'a>),
+    Xaes(&'a XaesKey),
+}
+
+impl BodyRef<'_> {
     /// Appends the body of `plaintext` to `out`: `id || commitment || ciphertext and tags`.
     #[inline]
     pub(crate) fn seal_append(
-        &self,
+        self,
         id: &[u8; MESSAGE_ID_LEN],
         context: &[u8],
         plaintext: &[u8],
@@ -80,7 +98,7 @@ impl BodyKey {
     /// Opens `data` (ciphertext and tags) into a new buffer.
     #[inline]
     pub(crate) fn open(
-        &self,
+        self,
         prologue: &Prologue,
         context: &[u8],
         data: &[u8],
@@ -108,7 +126,7 @@ impl BodyKey {
     /// failure `data` is all zeros: no chunk of a message that is not whole stays behind.
     #[inline]
     pub(crate) fn open_in_place<'a>(
-        &self,
+        self,
         prologue: &Prologue,
         context: &[u8],
         data: &'a mut [u8],
@@ -125,7 +143,7 @@ impl BodyKey {
 
     #[inline]
     fn open_within(
-        &self,
+        self,
         prologue: &Prologue,
         context: &[u8],
         data: &mut [u8],
@@ -178,7 +196,7 @@ pub(crate) fn overhead(suite: Suite, content: usize) -> usize {
     PROLOGUE_LEN + tags * TAG_LEN
 }
 
-fn chunk_algorithm(suite: Suite) -> AeadAlgorithm {
+pub(crate) fn chunk_algorithm(suite: Suite) -> AeadAlgorithm {
     match suite {
         Suite::ChunkedChaCha20Poly1305 => AeadAlgorithm::ChaCha20Poly1305,
         _ => AeadAlgorithm::Aes256Gcm,
@@ -186,7 +204,7 @@ fn chunk_algorithm(suite: Suite) -> AeadAlgorithm {
 }
 
 fn seal_chunks(
-    key: &ChunkKey,
+    key: ChunkKeyRef<'_>,
     id: &[u8; MESSAGE_ID_LEN],
     context: &[u8],
     plaintext: &[u8],

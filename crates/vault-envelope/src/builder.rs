@@ -10,8 +10,9 @@ use vault_crypto_core::{
     SystemClock,
 };
 
+use crate::cache::Cache;
 use crate::shared::Shared;
-use crate::{AllowedKeys, Budget, EnvelopeEncryption, Padding, Recipient, Recipients};
+use crate::{AllowedKeys, Budget, CachePolicy, EnvelopeEncryption, Padding, Recipient, Recipients};
 
 /// Builds an [`EnvelopeEncryption`]. Mistakes in the arguments show at [`build`](Self::build).
 #[derive(Debug)]
@@ -43,6 +44,8 @@ impl EnvelopeBuilder {
             store_scope: true,
             budget: Budget::default(),
             branches: None,
+            cache: Cache::new(CachePolicy::default(), Budget::default()),
+            memory: None,
             clock: Arc::new(SystemClock::new()),
             random: Arc::new(BufferedRandom::new()),
         };
@@ -117,8 +120,10 @@ impl EnvelopeBuilder {
         self
     }
 
-    /// The budget of each [`SealingKey`](crate::SealingKey).
+    /// How much one data key seals before the next one is asked for: in the cache, and in each
+    /// [`SealingKey`](crate::SealingKey).
     pub fn budget(mut self, budget: Budget) -> Self {
+        self.shared.cache = self.shared.cache.fitted(budget);
         self.shared.budget = budget;
         self
     }

@@ -3,10 +3,10 @@
 //! `salt[24] || commitment[32] || chunks`, chunks of 16 KiB and a last one that is always shorter.
 //! Left to others: where the bytes come from and go to.
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha512;
 use vault_crypto_core::aead::{AeadAlgorithm, AeadBackend, AeadKey, NONCE_LEN, TAG_LEN};
-use vault_crypto_core::{CryptoError, ErrorKind, Operation, Result, SecureBytes, constant_time_eq};
+use vault_crypto_core::{
+    CryptoError, ErrorKind, HmacSha512Key, Operation, Result, SecureBytes, constant_time_eq,
+};
 use zeroize::Zeroizing;
 
 /// Plaintext bytes in every chunk but the last.
@@ -50,18 +50,49 @@ pub fn plaintext_len(stored: u64) -> Result<u64> {
 
 /// The input key of a data key for one chunked suite, with its HMAC state kept.
 pub(crate) struct ChunkKey {
-    state: Hmac<Sha512>,
+    state: HmacSha512Key,
     algorithm: AeadAlgorithm,
     backend: AeadBackend,
 }
 
 impl ChunkKey {
-    #[expect(clippy::expect_used, reason = "RFC 2104: HMAC takes keys of every length")]
     pub(crate) fn new(key: &[u8], algorithm: AeadAlgorithm, backend: AeadBackend) -> Self {
-        let state = Hmac::new_from_slice(key).expect("HMAC takes keys of every length");
-        Self { state, algorithm, backend }
+        Self { state: HmacSha512Key::new(key), algorithm, backend }
     }
 
+    pub(crate) fn by_ref(&self) -> ChunkKeyRef<'_> {
+        ChunkKeyRef { state: &self.state, algorithm: self.algorithm, backend: self.backend }
+    }
+
+    /// As [`ChunkKeyRef::derive`].
+    pub(crate) fn derive(
+        &self,
+        salt: &[u8; SALT_LEN],
+        context: &[u8],
+    ) -> Result<(ChunkCipher, [u8; COMMITMENT_LEN])> {
+        self.by_ref().derive(salt, context)
+    }
+
+    /// As [`ChunkKeyRef::derive_checked`].
+    pub(crate) fn derive_checked(
+        &self,
+        salt: &[u8; SALT_LEN],
+        commitment: &[u8; COMMITMENT_LEN],
+        context: &[u8],
+    ) -> Result<ChunkCipher> {
+        self.by_ref().derive_checked(salt, commitment, context)
+    }
+}
+
+/// The same, wherever the state lies.
+#[derive(Clone, Copy)]
+pub(crate) struct ChunkKeyRef<'a> {
+    pub(crate) state: &'a HmacSha512Key,
+    pub(crate) algorithm: AeadAlgorithm,
+    pub(crate) backend: AeadBackend,
+}
+
+impl ChunkKeyRef<'_> {
     /// Key, base nonce and commitment of one message.
     pub(crate) fn derive(
         &self,
@@ -104,14 +135,15 @@ impl ChunkKey {
         counter: u8,
         out: &mut [u8],
     ) {
-        let mut mac = self.state.clone();
-        mac.update(previous);
-        mac.update(b"c2sp.org/chunked-encryption@v1+");
-        mac.update(aead_name(self.algorithm));
-        mac.update(salt);
-        mac.update(context);
-        mac.update(&[counter]);
-        out.copy_from_slice(&mac.finalize().into_bytes());
+        let block = Zeroizing::new(self.state.mac(&[
+            previous,
+            b"c2sp.org/chunked-encryption@v1+",
+            aead_name(self.algorithm),
+            salt,
+            context,
+            &[counter],
+        ]));
+        out.copy_from_slice(block.as_slice());
     }
 }
 

@@ -116,7 +116,7 @@ impl StoredKey {
         let prefix = if is_padded { padded } else { plain };
         let (prologue, data) = Prologue::split(body)?;
         with_body_context(prefix, context.canonical_pairs()?, |bound| {
-            self.sealing.body.open(&prologue, bound, data, is_padded)
+            self.sealing.body.by_ref().open(&prologue, bound, data, is_padded)
         })
     }
 

@@ -21,8 +21,9 @@ pub type EnvelopeEncryptedData = EncryptedData;
 
 /// Seals values under data keys that a KMS wraps, and opens them again.
 ///
-/// Cloning is cheap. Each [`encrypt`](Self::encrypt) asks the KMS for a data key of its own; to seal
-/// many values take a [`SealingKey`](crate::SealingKey).
+/// Cloning is cheap, and clones and [scopes](Self::scoped) share one [cache](Self::cache) of data keys:
+/// a value sealed or opened under one of them costs no call. Who wants to hold the data key takes a
+/// [`SealingKey`](crate::SealingKey) or an [`OpeningKey`](crate::OpeningKey).
 #[derive(Clone)]
 pub struct EnvelopeEncryption {
     pub(crate) shared: Arc<Shared>,
@@ -73,18 +74,82 @@ impl EnvelopeEncryption {
         &self.scope
     }
 
-    /// Seals `plaintext` under a new data key that serves this message alone.
+    /// Seals `plaintext` under the current data key of this scope, which is asked for where there is none
+    /// and serves within the [`Budget`](crate::Budget).
+    ///
+    /// A value over the whole budget gets a data key of its own. So does every message without a cache,
+    /// and every one for people or for several parties who must agree.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] for a bad context, [`ErrorKind::LimitExceeded`] for over 2^30
     /// bytes (seal a stream instead), or the KMS's error.
+    #[inline]
     pub async fn encrypt(
         &self,
         plaintext: &[u8],
         context: &EncryptionContext,
     ) -> Result<EncryptedData> {
-        let suite = self.shared.record_suite;
-        let padding = self.shared.padding;
+        match self.seal_hit(&self.shared.cache, plaintext, context) {
+            Some(sealed) => sealed,
+            // In a box, so that a future which is a hit most times stays small.
+            None => Box::pin(self.encrypt_slowly(plaintext, context)).await,
+        }
+    }
+
+    /// Opens a record that this envelope's scope and allowed keys can open. A KMS is asked where the
+    /// message's data key is not in the cache.
+    ///
+    /// # Errors
+    /// [`ErrorKind::AuthenticationFailed`] for a wrong key, scope, context or altered bytes;
+    /// [`ErrorKind::KeyNotAllowed`] before any call where no slot is allowed;
+    /// [`ErrorKind::Malformed`], [`ErrorKind::Unsupported`], or the KMS's error.
+    #[inline]
+    pub async fn decrypt(
+        &self,
+        sealed: &(impl AsRef<[u8]> + ?Sized),
+        context: &EncryptionContext,
+    ) -> Result<SecureBytes> {
+        let sealed = sealed.as_ref();
+        match self.open_hit(&self.shared.cache, sealed, context) {
+            Some(opened) => opened,
+            None => Box::pin(self.open_slowly(sealed, context)).await,
+        }
+    }
+
+    async fn encrypt_slowly(
+        &self,
+        plaintext: &[u8],
+        context: &EncryptionContext,
+    ) -> Result<EncryptedData> {
+        let (suite, padding) = (self.shared.record_suite, self.shared.padding);
+        // Whatever is wrong with the context costs neither a call nor a budget.
+        body_context(suite, Shape::Record, padding_flag(padding), &self.scope, context)?;
+        let fits = padding.padded_len(plaintext.len())? <= MAX_RECORD_LEN;
+        if fits && self.may_share(plaintext.len()) {
+            if let Some(sealed) = self.seal_slowly(plaintext, context).await? {
+                return Ok(sealed);
+            }
+            if self.shared.branches.is_some() {
+                return self.seal_uncached(plaintext, context).await;
+            }
+        }
+        self.encrypt_alone(plaintext, context).await
+    }
+
+    /// Whether a value of `len` bytes may be sealed under a data key that serves others, too.
+    pub(crate) fn may_share(&self, len: usize) -> bool {
+        let budget = &self.shared.budget;
+        let fits = budget.messages > 0 && len as u64 <= budget.bytes;
+        fits && !self.shared.needs_exclusive()
+    }
+
+    /// Seals under a data key that serves this message alone.
+    pub(crate) async fn encrypt_alone(
+        &self,
+        plaintext: &[u8],
+        context: &EncryptionContext,
+    ) -> Result<EncryptedData> {
+        let (suite, padding) = (self.shared.record_suite, self.shared.padding);
         let content = padding.padded_len(plaintext.len())?;
         if content > MAX_RECORD_LEN {
             return Err(CryptoError::new(ErrorKind::LimitExceeded, Operation::Seal)
@@ -97,22 +162,8 @@ impl EnvelopeEncryption {
         let mut out = secret.seal_header(&mut header, &self.scope, Some(plaintext.len() as u64))?;
         out.reserve_exact(content + overhead(suite, content));
         let body = BodyKey::new(&secret, suite, self.shared.backend);
-        body.seal_append(&id, &bound, plaintext, padding, &mut out)?;
+        body.by_ref().seal_append(&id, &bound, plaintext, padding, &mut out)?;
         Ok(EncryptedData::from_bytes(out))
-    }
-
-    /// Opens a record that this envelope's scope and allowed keys can open.
-    ///
-    /// # Errors
-    /// [`ErrorKind::AuthenticationFailed`] for a wrong key, scope, context or altered bytes;
-    /// [`ErrorKind::KeyNotAllowed`] before any call where no slot is allowed;
-    /// [`ErrorKind::Malformed`], [`ErrorKind::Unsupported`], or the KMS's error.
-    pub async fn decrypt(
-        &self,
-        sealed: &(impl AsRef<[u8]> + ?Sized),
-        context: &EncryptionContext,
-    ) -> Result<SecureBytes> {
-        self.opening_key(sealed).await?.open(sealed, context)
     }
 
     /// Opens a message and seals it again under `new_master_key_id`, with a new data key.
@@ -131,7 +182,7 @@ impl EnvelopeEncryption {
         let plaintext = self.decrypt(sealed, context).await?;
         let target =
             Self { shared: self.shared.under(new_master_key_id)?, scope: self.scope.clone() };
-        target.encrypt(plaintext.as_slice(), context).await
+        target.encrypt_alone(plaintext.as_slice(), context).await
     }
 }
 

@@ -18,6 +18,7 @@ mod padding;
 #[cfg(any(feature = "passphrase", feature = "hpke", feature = "rsa"))]
 mod people;
 mod plan;
+mod record;
 mod recipients;
 mod rewrap;
 mod sealing;
@@ -32,7 +33,7 @@ pub use allowed::AllowedKeys;
 pub use branch::{Branch, BranchKeys, BranchKms, BranchPage, BranchRewrap, BranchRewraps, BranchStats};
 pub use budget::Budget;
 pub use builder::EnvelopeBuilder;
-pub use cache::Invalidation;
+pub use cache::{CachePolicy, CacheStats, DataKeyCache, Invalidation};
 pub use chunks::{CHUNK_LEN, SEALED_CHUNK_LEN, body_len, plaintext_len};
 pub use compact::{COMPACT_OVERHEAD, StoredKey};
 pub use envelope::{EnvelopeEncryptedData, EnvelopeEncryption};

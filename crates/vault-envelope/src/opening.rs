@@ -76,7 +76,7 @@ impl OpeningKey {
     ) -> Result<SecureBytes> {
         let (prologue, data) = self.split(sealed.as_ref())?;
         with_body_context(&self.context_prefix, context.canonical_pairs()?, |bound| {
-            self.body.open(&prologue, bound, data, self.padded)
+            self.body.by_ref().open(&prologue, bound, data, self.padded)
         })
     }
 
@@ -95,7 +95,7 @@ impl OpeningKey {
         let start = sealed.len() - data.len();
         let data = sealed.get_mut(start..).ok_or_else(defect)?;
         with_body_context(&self.context_prefix, context.canonical_pairs()?, |bound| {
-            self.body.open_in_place(&prologue, bound, data, self.padded)
+            self.body.by_ref().open_in_place(&prologue, bound, data, self.padded)
         })
     }
 

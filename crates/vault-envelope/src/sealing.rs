@@ -16,6 +16,7 @@ use crate::budget::Spent;
 use crate::chunks::{PROLOGUE_LEN, defect};
 use crate::envelope::padding_flag;
 use crate::fresh::Fresh;
+use crate::record::{Content, Frame};
 use crate::{EnvelopeEncryption, Padding};
 
 /// Seals records that share one data key and header, within a finite budget. It cannot open.
@@ -161,13 +162,19 @@ impl SealingKey {
     ) -> Result<()> {
         let now = self.clock.monotonic();
         self.spent.take(plaintext.len(), now)?;
-        let content = self.padding.padded_len(plaintext.len())?;
         let id = self.random.nonce(now)?;
-        out.reserve(self.front.len() + overhead(self.suite, content) + content);
-        out.extend_from_slice(&self.front);
-        with_body_context(&self.context_prefix, context.canonical_pairs()?, |bound| {
-            self.body.seal_append(&id, bound, plaintext, self.padding, out)
-        })
+        let (pairs, padding) = (context.canonical_pairs()?, self.padding);
+        let content = Content { plaintext, pairs, padding };
+        self.frame().seal(self.body.by_ref(), &id, content, out)
+    }
+
+    fn frame(&self) -> Frame<'_> {
+        Frame {
+            front: &self.front,
+            context_prefix: &self.context_prefix,
+            suite: self.suite,
+            padded: !self.padding.is_none(),
+        }
     }
 }
 

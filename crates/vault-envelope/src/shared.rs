@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use vault_crypto_core::aead::AeadBackend;
 use vault_crypto_core::header::{MESSAGE_ID_LEN, Suite};
+use vault_crypto_core::locked::LockedPool;
 use vault_crypto_core::{Clock, CryptoError, ErrorKind, KeyId, Operation, RandomSource, Result};
 
 use crate::branch::Branches;
+use crate::cache::Cache;
 use crate::recipients::{KmsRecipient, Recipients};
 use crate::{AllowedKeys, Budget, Padding};
 
@@ -25,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) store_scope: bool,
     pub(crate) budget: Budget,
     pub(crate) branches: Option<Arc<Branches>>,
+    pub(crate) cache: Cache,
+    pub(crate) memory: Option<LockedPool>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn RandomSource>,
 }
@@ -75,6 +79,9 @@ impl Shared {
             suites: self.suites.clone(),
             // A branch key is of the recipients it was made for.
             branches: None,
+            // Another key is another policy, and nothing is shared across policies.
+            cache: Cache::off(),
+            memory: self.memory.clone(),
             clock: self.clock.clone(),
             random: self.random.clone(),
             ..*self
