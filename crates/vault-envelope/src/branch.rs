@@ -8,7 +8,6 @@ mod entry;
 mod kms;
 mod manage;
 mod memory;
-mod per_process;
 mod place;
 mod source;
 mod stats;
@@ -21,11 +20,11 @@ use std::time::Duration;
 use vault_crypto_core::StorageBackend;
 
 use crate::EnvelopeBuilder;
+use crate::cache::PerProcess;
 pub use kms::BranchKms;
 pub use manage::{Branch, BranchPage, BranchRewrap, BranchRewraps};
-use memory::Memory;
-use per_process::PerProcess;
 pub(crate) use source::BranchSource;
+use source::Own;
 pub use stats::BranchStats;
 use stats::Counts;
 
@@ -129,13 +128,13 @@ impl EnvelopeBuilder {
 /// The branch keys of one envelope.
 pub(crate) struct Branches {
     settings: BranchKeys,
-    memory: PerProcess<Memory>,
+    own: PerProcess<Own>,
     counts: Counts,
 }
 
 impl Branches {
     fn new(settings: BranchKeys) -> Self {
-        Self { settings, memory: PerProcess::default(), counts: Counts::default() }
+        Self { settings, own: PerProcess::new(Own::new), counts: Counts::default() }
     }
 }
 

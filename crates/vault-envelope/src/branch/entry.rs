@@ -11,7 +11,7 @@ use crate::{EnvelopeEncryption, OpenedBy};
 
 /// A branch key that a KMS has just made or unwrapped.
 pub(super) struct Opened {
-    pub(super) key: Zeroizing<[u8; DATA_KEY_LEN]>,
+    pub(super) key: Box<Zeroizing<[u8; DATA_KEY_LEN]>>,
     pub(super) opened_by: OpenedBy,
 }
 

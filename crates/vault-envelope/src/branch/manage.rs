@@ -11,6 +11,7 @@ use vault_crypto_core::header::{Header, parse};
 use vault_crypto_core::storage::{Expected, Stored};
 use vault_crypto_core::{CryptoError, ErrorKind, KeyId, KeyVersion, Operation, Result, Scope};
 
+use super::memory::Memory;
 use super::place::{self, Name, ROOT};
 use super::{BranchStats, Branches, entry};
 use crate::{EnvelopeEncryption, Rewrapped};
@@ -84,7 +85,7 @@ impl EnvelopeEncryption {
     pub async fn rotate_branch(&self) -> Result<u32> {
         let branches = self.branches_or_refuse()?;
         let name = branch_name(&self.scope);
-        let seen = branches.memory().newest_seen(&name);
+        let seen = branches.memory()?.newest_seen(&name);
         let newest = branches.newest_version(&name, seen).await?.unwrap_or(0);
         if newest < seen {
             return Err(super::source::put_back());
@@ -95,7 +96,7 @@ impl EnvelopeEncryption {
         })?;
         let key = branches.make_version(self, &name, next).await?;
         let now = self.shared.clock.monotonic();
-        branches.memory().postpone(&name, now + branches.settings.refresh);
+        branches.memory()?.postpone(&name, now + branches.settings.refresh);
         Ok(key.version)
     }
 
@@ -131,6 +132,27 @@ impl EnvelopeEncryption {
     /// storage's error when it cannot be listed. What fails for one entry is in its `outcome`.
     pub async fn rewrap_branches(
         &self,
+        each: impl FnMut(BranchRewrap) + Send,
+    ) -> Result<BranchRewraps> {
+        self.rewrap_all(false, each).await
+    }
+
+    /// As [`rewrap_branches`](Self::rewrap_branches), and entries that this envelope can open but does
+    /// not seal for move to its own keys: that opens *every* record of these branches to whoever may
+    /// use the new keys.
+    ///
+    /// # Errors
+    /// As [`rewrap_branches`](Self::rewrap_branches).
+    pub async fn move_branches(
+        &self,
+        each: impl FnMut(BranchRewrap) + Send,
+    ) -> Result<BranchRewraps> {
+        self.rewrap_all(true, each).await
+    }
+
+    async fn rewrap_all(
+        &self,
+        may_move: bool,
         mut each: impl FnMut(BranchRewrap) + Send,
     ) -> Result<BranchRewraps> {
         let branches = self.branches_or_refuse()?;
@@ -140,21 +162,10 @@ impl EnvelopeEncryption {
             let page = branches.page(ROOT, after.as_deref(), PAGE).await?;
             for stored in &page.entries {
                 let Some((name, version)) = place::parse(&stored.key) else { continue };
-                let outcome = self.rewrap_branch(branches, &name, version).await;
-                let outcome = match outcome {
-                    Ok(None) => {
-                        counts.elsewhere += 1;
-                        continue;
-                    }
-                    Ok(Some(outcome)) => Ok(outcome),
-                    Err(error) => Err(error),
-                };
-                match outcome {
-                    Ok(Rewrapped::Changed(())) => counts.moved += 1,
-                    Ok(Rewrapped::Unchanged) => counts.unchanged += 1,
-                    Err(_) => counts.failed += 1,
+                let outcome = self.rewrap_branch(branches, &name, version, may_move).await;
+                if let Some(outcome) = counts.count(outcome) {
+                    each(BranchRewrap { name: place::hex(&name), version, outcome });
                 }
-                each(BranchRewrap { name: place::hex(&name), version, outcome });
             }
             match page.entries.into_iter().next_back() {
                 Some(last) if page.more => after = Some(last.key),
@@ -167,7 +178,9 @@ impl EnvelopeEncryption {
     #[must_use]
     pub fn branch_stats(&self) -> BranchStats {
         let branches = self.shared.branches.as_ref();
-        branches.map(|all| all.counts.read(all.memory().held())).unwrap_or_default()
+        branches
+            .map(|all| all.counts.read(all.memory().map_or(0, Memory::held)))
+            .unwrap_or_default()
     }
 
     pub(super) fn branches_or_refuse(&self) -> Result<&Arc<Branches>> {
@@ -184,6 +197,7 @@ impl EnvelopeEncryption {
         branches: &Branches,
         name: &Name,
         version: u32,
+        may_move: bool,
     ) -> Result<Option<Rewrapped<()>>> {
         let place = place::of(name, version);
         let storage = &branches.settings.storage;
@@ -196,11 +210,17 @@ impl EnvelopeEncryption {
             let parsed = entry::parse_entry(&value, name, version)?;
             let Some(scope) = self.scope_of(&parsed.header, name)? else { return Ok(None) };
             let own = Self { shared: self.shared.clone(), scope };
-            let new = match own.rewrap_header(&value).await {
+            let ours = self.is_recipient(&parsed.header).await?;
+            let rewrapped = match (ours, may_move) {
+                (true, _) => own.rewrap_header(&value).await,
+                (false, true) => own.rewrap_shared(&value, &own.scope).await,
+                (false, false) => return Ok(None),
+            };
+            let new = match rewrapped {
                 Ok(Rewrapped::Changed(new)) => new,
                 Ok(Rewrapped::Unchanged) => return Ok(Some(Rewrapped::Unchanged)),
-                // Sealed for others, who share the storage.
-                Err(error) if error.kind() == ErrorKind::KeyNotAllowed => return Ok(None),
+                // Of somebody who shares the storage: none of its keys may open here.
+                Err(error) if !ours && error.kind() == ErrorKind::KeyNotAllowed => return Ok(None),
                 Err(error) => return Err(error),
             };
             branches.counts.puts.add_one();
@@ -213,6 +233,17 @@ impl EnvelopeEncryption {
         }
         Err(CryptoError::new(ErrorKind::Conflict, Operation::Rewrap)
             .with_detail("the entry is being changed by others; try again"))
+    }
+
+    /// Whether an entry has a slot for a key that this envelope seals for.
+    async fn is_recipient(&self, header: &Header) -> Result<bool> {
+        for recipient in self.shared.recipients.all_kms() {
+            let key_id = recipient.canonical_id().await?;
+            if header.slots.iter().any(|slot| recipient.owns(slot, &key_id)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The scope of an entry, if it is within this envelope's. The stored one is verified with the
@@ -232,6 +263,20 @@ impl EnvelopeEncryption {
         }
         let within = self.scope.pairs().all(|pair| scope.pairs().any(|other| other == pair));
         Ok(within.then_some(scope))
+    }
+}
+
+impl BranchRewraps {
+    /// Counts one entry; what is elsewhere is nobody's news.
+    fn count(&mut self, outcome: Result<Option<Rewrapped<()>>>) -> Option<Result<Rewrapped<()>>> {
+        let counter = match &outcome {
+            Ok(None) => &mut self.elsewhere,
+            Ok(Some(Rewrapped::Unchanged)) => &mut self.unchanged,
+            Ok(Some(Rewrapped::Changed(()))) => &mut self.moved,
+            Err(_) => &mut self.failed,
+        };
+        *counter += 1;
+        outcome.transpose()
     }
 }
 

@@ -16,7 +16,7 @@ use super::memory::{HeldKey, Memory};
 use super::place::Name;
 use super::store::Written;
 use super::{Branches, entry};
-use crate::cache::{Fetch, KeySource, SourcedKey};
+use crate::cache::{Fetch, Flights, KeySource, SourcedKey};
 use crate::compact::CompactPrefix;
 use crate::{EnvelopeEncryption, Invalidation};
 
@@ -57,7 +57,9 @@ impl KeySource for BranchSource {
     }
 
     fn invalidate(&self, what: &Invalidation) {
-        self.0.memory().invalidate(what);
+        if let Ok(memory) = self.0.memory() {
+            memory.invalidate(what);
+        }
     }
 }
 
@@ -89,61 +91,128 @@ fn check_prefix(prefix: &CompactPrefix, envelope: &EnvelopeEncryption) -> Result
     Ok(())
 }
 
+/// What one process has of the branch keys.
+pub(super) struct Own {
+    pub(super) memory: Memory,
+    flights: Arc<Flights<Question, Answer>>,
+}
+
+/// Which version of which branch is asked for, and after how many invalidations: who asks after one
+/// does not join those who asked before.
+type Question = (Name, Which, u64);
+type Answer = Result<Arc<HeldKey>, Arc<CryptoError>>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Which {
+    /// To seal with.
+    Newest,
+    /// To open with.
+    Version(u32),
+}
+
+impl Own {
+    pub(super) fn new() -> Self {
+        Self { memory: Memory::default(), flights: Flights::new(|| Err(Arc::new(wiped()))) }
+    }
+}
+
 impl Branches {
-    pub(super) fn memory(&self) -> &Memory {
-        self.memory.get()
+    /// This process's.
+    pub(super) fn own(&self) -> Result<&Own> {
+        self.own.get().ok_or_else(|| {
+            CryptoError::new(ErrorKind::Unsupported, Operation::KeyStore)
+                .with_detail("forks are nested too deep; build the envelope anew in this process")
+        })
+    }
+
+    pub(super) fn memory(&self) -> Result<&Memory> {
+        Ok(&self.own()?.memory)
     }
 
     /// The key to seal with in the scope of `envelope`.
-    pub(super) async fn newest(&self, envelope: &EnvelopeEncryption) -> Result<Arc<HeldKey>> {
+    pub(super) async fn newest(
+        self: &Arc<Self>,
+        envelope: &EnvelopeEncryption,
+    ) -> Result<Arc<HeldKey>> {
         let name = branch_name(&envelope.scope);
-        let now = envelope.shared.clock.monotonic();
-        if let Some(key) = self.memory().to_seal(&name, now) {
-            return Ok(key);
+        match self.memory()?.to_seal(&name, envelope.shared.clock.monotonic()) {
+            Some(key) => Ok(key),
+            None => self.ask(envelope, name, Which::Newest).await,
         }
-        self.refresh(envelope, &name).await
     }
 
     /// The key of one version in the scope of `envelope`.
     pub(super) async fn version(
-        &self,
+        self: &Arc<Self>,
         envelope: &EnvelopeEncryption,
         version: u32,
     ) -> Result<Arc<HeldKey>> {
         let name = branch_name(&envelope.scope);
-        let now = envelope.shared.clock.monotonic();
-        if let Some(key) = self.memory().key(&name, version, now) {
+        let (memory, now) = (self.memory()?, envelope.shared.clock.monotonic());
+        if let Some(key) = memory.key(&name, version, now) {
             return Ok(key);
         }
-        if self.memory().knows_missing(&name, version, now) {
+        if memory.knows_missing(&name, version, now) {
             self.counts.refusals.add_one();
             return Err(unknown());
         }
-        if let Some(key) = self.load(envelope, &name, version).await? {
+        self.ask(envelope, name, Which::Version(version)).await
+    }
+
+    /// Storage and KMS are asked once, however many wait.
+    async fn ask(
+        self: &Arc<Self>,
+        envelope: &EnvelopeEncryption,
+        name: Name,
+        which: Which,
+    ) -> Result<Arc<HeldKey>> {
+        let own = self.own()?;
+        let question = (name, which, own.memory.invalidations());
+        let (seat, _) = own.flights.join(question, || {
+            let (branches, envelope) = (self.clone(), envelope.clone());
+            Box::pin(async move {
+                let answer = match which {
+                    Which::Newest => branches.refresh(&envelope, &name).await,
+                    Which::Version(version) => branches.fetch(&envelope, &name, version).await,
+                };
+                answer.map_err(Arc::new)
+            })
+        });
+        seat.await.map_err(|error| error.duplicate())
+    }
+
+    async fn fetch(
+        &self,
+        envelope: &EnvelopeEncryption,
+        name: &Name,
+        version: u32,
+    ) -> Result<Arc<HeldKey>> {
+        if let Some(key) = self.load(envelope, name, version).await? {
             return Ok(key);
         }
         // So that a flood of made-up versions costs one list a second, not a question each.
-        if let Some(versions) = self.all_versions(&name).await? {
-            self.memory().list(&name, versions, now + BELIEVE_LIST);
+        if let Some(versions) = self.all_versions(name).await? {
+            let until = envelope.shared.clock.monotonic() + BELIEVE_LIST;
+            self.memory()?.list(name, versions, until);
         }
         Err(unknown())
     }
 
     /// Looks for the newest version, and makes the first one where there is none.
     async fn refresh(&self, envelope: &EnvelopeEncryption, name: &Name) -> Result<Arc<HeldKey>> {
-        let seen = self.memory().newest_seen(name);
+        let seen = self.memory()?.newest_seen(name);
         let now = envelope.shared.clock.monotonic();
-        self.memory().sweep(now);
+        self.memory()?.sweep(now);
         match self.look(envelope, name, seen).await {
             Ok(key) => {
-                self.memory().postpone(name, now + self.settings.refresh);
+                self.memory()?.postpone(name, now + self.settings.refresh);
                 Ok(key)
             }
             // A storage or a KMS that is away for a while stops nobody who has a key.
             Err(error) if error.is_retryable() => {
-                let key = self.memory().key(name, seen, now).ok_or(error)?;
+                let key = self.memory()?.key(name, seen, now).ok_or(error)?;
                 let wait = LOOK_AGAIN.min(self.settings.refresh);
-                self.memory().postpone(name, now + wait);
+                self.memory()?.postpone(name, now + wait);
                 Ok(key)
             }
             Err(error) => Err(error),
@@ -162,7 +231,7 @@ impl Branches {
             _ => return Err(put_back()),
         };
         let now = envelope.shared.clock.monotonic();
-        if let Some(key) = self.memory().key(name, newest, now) {
+        if let Some(key) = self.memory()?.key(name, newest, now) {
             return Ok(key);
         }
         self.load(envelope, name, newest).await?.ok_or_else(put_back)
@@ -175,7 +244,7 @@ impl Branches {
         name: &Name,
         version: u32,
     ) -> Result<Arc<HeldKey>> {
-        let began = self.memory().invalidations();
+        let began = self.memory()?.invalidations();
         self.counts.made.add_one();
         let (made, entry) = envelope.new_branch_entry(name, version).await?;
         // Stored before its first use: nothing is sealed under a key that nobody can find.
@@ -192,7 +261,7 @@ impl Branches {
         name: &Name,
         version: u32,
     ) -> Result<Option<Arc<HeldKey>>> {
-        let began = self.memory().invalidations();
+        let began = self.memory()?.invalidations();
         let Some(entry) = self.read(name, version).await? else { return Ok(None) };
         let opened = self.open(envelope, &entry, name, version).await?;
         self.keep(envelope, name, version, opened, began).map(Some)
@@ -228,7 +297,7 @@ impl Branches {
             key: self.place(&opened.key)?,
             expires: envelope.shared.clock.monotonic() + (max_age - less),
         });
-        self.memory().admit(name, &key, began, self.settings.capacity);
+        self.memory()?.admit(name, &key, began, self.settings.capacity);
         Ok(key)
     }
 
@@ -238,7 +307,7 @@ impl Branches {
         loop {
             match pool.store_with(|| *key) {
                 Err(error) if error.kind() == ErrorKind::LimitExceeded => {
-                    if !self.memory().evict() {
+                    if !self.memory()?.evict() {
                         return Err(error);
                     }
                 }

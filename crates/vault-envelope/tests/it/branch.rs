@@ -1,0 +1,235 @@
+//! Branch keys: what is sealed under them, who makes them, how long they serve.
+
+mod faults;
+mod fleet;
+mod hostile;
+mod kms;
+mod manage;
+mod support;
+#[cfg(feature = "hazmat")]
+mod vectors;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use vault_crypto_core::{EncryptionContext, ErrorKind, MemoryStorage, Operation};
+use vault_envelope::{AllowedKeys, BranchKeys, COMPACT_OVERHEAD, EnvelopeEncryption};
+
+use super::support::{context, kind_of};
+use support::{World, place, version_of};
+
+#[test]
+fn a_record_under_a_branch_adds_96_bytes_and_names_its_version() {
+    let world = World::new();
+    let process = world.process();
+    let sealed = world.seal(&process);
+    assert_eq!(sealed.len(), b"value".len() + COMPACT_OVERHEAD);
+    assert_eq!(sealed[..8], [0xF7, 1, 3, 0, 0, 0, 0, 1]);
+    assert!(world.opens(&process, &sealed));
+}
+
+#[test]
+fn another_process_opens_with_one_look_into_the_storage_and_one_call_to_the_kms() {
+    let world = World::new();
+    let sealed = world.seal(&world.process());
+    let before = world.kms.calls().total();
+    let other = world.process();
+    for _ in 0..10 {
+        assert!(world.opens(&other, &sealed));
+    }
+    let stats = other.branch_stats();
+    assert_eq!((stats.gets, stats.lists, stats.unwraps, stats.made), (1, 0, 1, 0));
+    assert_eq!(world.kms.calls().total() - before, 1);
+}
+
+#[test]
+fn what_the_kms_wraps_is_bound_to_the_role_of_a_branch_key() {
+    use vault_crypto_core::header::{Extension, parse};
+    use vault_crypto_core::{KmsProvider as _, WrapContext, WrapKind, WrappedKey};
+    let world = World::new();
+    let process = world.process();
+    world.seal(&process);
+    let entry = world.entry(process.scope(), 1);
+    let header = parse(&entry).unwrap().header;
+    assert_eq!(header.stored_scope().as_ref(), Some(process.scope()));
+    let branch = header.extension(Extension::BRANCH).unwrap();
+    assert_eq!(branch.bytes[16..], [0, 0, 0, 1]);
+    let slot = &header.slots[0];
+    let wrapped =
+        WrappedKey::new(slot.wrapped.clone(), world.key.clone(), slot.version.clone());
+    let unwrap = |kind| {
+        let context = WrapContext::new(kind, process.scope().clone());
+        world.clock.run(world.kms.decrypt_data_key(&wrapped, &context))
+    };
+    assert!(unwrap(WrapKind::BranchKey).is_ok());
+    assert_eq!(kind_of(unwrap(WrapKind::DataKey)), ErrorKind::AuthenticationFailed);
+    // And so nobody takes the branch key for a data key.
+    let as_data_key = world.clock.run(process.open_stored_key(&entry));
+    assert_eq!(kind_of(as_data_key), ErrorKind::Unsupported);
+}
+
+#[test]
+fn each_scope_has_a_branch_of_its_own() {
+    let world = World::new();
+    let process = world.process();
+    let acme = process.scoped([("tenant", "acme")]).unwrap();
+    let zenith = process.scoped([("tenant", "zenith")]).unwrap();
+    let sealed = world.seal(&acme);
+    world.seal(&zenith);
+    assert!(world.opens(&acme, &sealed));
+    let wrong = world.clock.run(zenith.decrypt(&sealed, &context()));
+    assert_eq!(kind_of(wrong), ErrorKind::AuthenticationFailed);
+    // A scope without a branch: nobody sealed in it.
+    let nobody = process.scoped([("tenant", "nobody")]).unwrap();
+    let unknown = world.clock.run(nobody.decrypt(&sealed, &context()));
+    assert_eq!(kind_of(unknown), ErrorKind::KeyNotFound);
+}
+
+#[test]
+fn records_with_headers_still_open_and_streams_still_have_them() {
+    let world = World::new();
+    let before = world.without_branches();
+    let old = world.seal(&before);
+    let process = world.process();
+    assert!(world.opens(&process, &old));
+    let compact = world.seal(&process);
+    let refused = world.clock.run(before.decrypt(&compact, &context()));
+    assert_eq!(kind_of(refused), ErrorKind::KeyNotAllowed);
+}
+
+#[test]
+fn a_record_of_a_stored_key_is_refused_without_asking_anybody() {
+    let world = World::new();
+    let process = world.process();
+    let stored = world.clock.run(process.create_stored_key()).unwrap();
+    let sealed = stored.seal(b"value", &context()).unwrap();
+    let before = (world.kms.calls().total(), process.branch_stats());
+    let refused = world.clock.run(process.decrypt(&sealed, &context()));
+    assert_eq!(kind_of(refused), ErrorKind::KeyNotAllowed);
+    assert_eq!((world.kms.calls().total(), process.branch_stats()), before);
+}
+
+#[test]
+fn a_branch_key_serves_for_its_age_and_not_longer() {
+    let world = World::new();
+    let process = world.process();
+    let sealed = world.seal(&process);
+    let unwraps = |process: &EnvelopeEncryption| process.branch_stats().unwraps;
+    let first = unwraps(&process);
+    world.clock.advance(Duration::from_secs(53 * 60));
+    assert!(world.opens(&process, &sealed));
+    assert_eq!(unwraps(&process), first);
+    world.clock.advance(Duration::from_secs(7 * 60 + 1));
+    assert!(world.opens(&process, &sealed));
+    assert_eq!(unwraps(&process), first + 1);
+}
+
+#[test]
+fn expired_keys_that_nobody_asks_for_go_with_the_next_look() {
+    let world = World::new();
+    let process = world.process();
+    let tenants = ["a", "b", "c"].map(|t| process.scoped([("tenant", t)]).unwrap());
+    tenants.iter().for_each(|tenant| drop(world.seal(tenant)));
+    assert_eq!(process.branch_stats().held, 3);
+    world.clock.advance(Duration::from_secs(3_601));
+    world.seal(&tenants[0]);
+    assert_eq!(process.branch_stats().held, 1);
+}
+
+#[test]
+fn memory_holds_so_many_branch_keys_and_the_one_used_longest_ago_gives_way() {
+    let world = World::new();
+    let process = world.process_with(|keys| keys.with_capacity(2));
+    let tenants = ["a", "b", "c"].map(|t| process.scoped([("tenant", t)]).unwrap());
+    let [a, b, c] = tenants.each_ref().map(|tenant| world.seal(tenant));
+    assert_eq!(process.branch_stats().held, 2);
+    let unwraps = process.branch_stats().unwraps;
+    // As other records of the same branches, which no cache of data keys has.
+    let again = |index: usize| world.seal(&tenants[index]);
+    again(1);
+    again(2);
+    assert!(world.opens(&tenants[1], &b) && world.opens(&tenants[2], &c));
+    assert_eq!(process.branch_stats().unwraps, unwraps, "these two are held");
+    assert!(world.opens(&world.process().scoped([("tenant", "a")]).unwrap(), &a));
+    again(0);
+    let stats = process.branch_stats();
+    assert_eq!((stats.held, stats.unwraps), (2, unwraps + 1));
+}
+
+#[test]
+fn padded_records_and_every_suite_go_under_a_branch() {
+    use vault_crypto_core::header::Suite;
+    use vault_envelope::Padding;
+    let world = World::new();
+    for suite in [Suite::Cobblestone256, Suite::ChunkedChaCha20Poly1305, Suite::KcXaes256Gcm] {
+        let builder = world.builder().record_suite(suite).padding(Padding::Padme);
+        let process = builder.branch_keys(BranchKeys::new(world.storage.clone())).build().unwrap();
+        let sealed = world.seal(&process);
+        assert_eq!(sealed[2..4], [suite.code(), 1]);
+        // The suite of the record is the writer's: the branch was made in the first one.
+        assert!(world.opens(&world.process(), &sealed));
+        let strict = world.builder().suites([Suite::Cobblestone256]);
+        let strict = strict.branch_keys(BranchKeys::new(world.storage.clone())).build().unwrap();
+        let allowed = world.clock.run(strict.decrypt(&sealed, &context()));
+        match suite {
+            Suite::Cobblestone256 => assert_eq!(allowed.unwrap(), b"value"),
+            _ => assert_eq!(kind_of(allowed), ErrorKind::Unsupported),
+        }
+    }
+}
+
+#[test]
+fn whoever_may_not_open_the_branch_does_not_seal_under_it() {
+    let world = World::new();
+    let other = world.kms.add_key("other").unwrap();
+    let builder = world.builder().allow_only(AllowedKeys::none().key(world.kms.clone(), other));
+    let process = builder.branch_keys(BranchKeys::new(world.storage.clone())).build().unwrap();
+    let refused = world.clock.run(process.encrypt(b"value", &context()));
+    assert_eq!(kind_of(refused), ErrorKind::KeyNotAllowed);
+    assert!(world.place_is_empty(&place(process.scope(), 1)));
+}
+
+#[test]
+fn a_branch_is_made_once_and_checked_before_it_is_stored() {
+    let world = World::new();
+    let process = world.process();
+    for _ in 0..100 {
+        world.seal(&process);
+    }
+    assert_eq!(world.kms.calls().of(Operation::GenerateDataKey), 1);
+    assert_eq!(world.kms.calls().of(Operation::DecryptDataKey), 1);
+    assert_eq!(process.branch_stats().puts, 1);
+}
+
+#[test]
+fn without_branch_keys_there_is_nothing_to_manage() {
+    let world = World::new();
+    let envelope = world.without_branches();
+    assert_eq!(kind_of(world.clock.run(envelope.rotate_branch())), ErrorKind::InvalidInput);
+    assert_eq!(kind_of(world.clock.run(envelope.branches(None, 10))), ErrorKind::InvalidInput);
+    let rewrapped = world.clock.run(envelope.rewrap_branches(|_| ()));
+    assert_eq!(kind_of(rewrapped), ErrorKind::InvalidInput);
+    assert_eq!(kind_of(envelope.branch_kms()), ErrorKind::InvalidInput);
+    assert_eq!(envelope.branch_stats(), Default::default());
+}
+
+#[test]
+fn another_context_does_not_open() {
+    let world = World::new();
+    let process = world.process();
+    let sealed = world.seal(&process);
+    let other = EncryptionContext::from([("row", "43")]);
+    let refused = world.clock.run(process.decrypt(&sealed, &other));
+    assert_eq!(kind_of(refused), ErrorKind::AuthenticationFailed);
+}
+
+#[test]
+fn a_process_with_another_store_knows_no_branch_of_this_one() {
+    let world = World::new();
+    let sealed = world.seal(&world.process());
+    let elsewhere = BranchKeys::new(Arc::new(MemoryStorage::new()));
+    let stranger = world.builder().branch_keys(elsewhere).build().unwrap();
+    let unknown = world.clock.run(stranger.decrypt(&sealed, &context()));
+    assert_eq!(kind_of(unknown), ErrorKind::KeyNotFound);
+    assert_eq!(version_of(&sealed), 1);
+}
