@@ -5,6 +5,7 @@ mod fuzz;
 mod manifest;
 mod memory;
 mod rust;
+mod schedules;
 mod stranger;
 mod tools;
 
@@ -27,6 +28,12 @@ pub(crate) const ALL: &[Lane] = &[
     lane("fuzz", When::Ci, "every parser survives a bounded time of fuzzing", fuzz::run),
     lane("asan", When::Ci, "the pool of keys under AddressSanitizer (needs nightly)", memory::asan),
     lane("valgrind", When::Ci, "the pool of keys under valgrind", memory::valgrind),
+    lane(
+        "shuttle",
+        When::Ci,
+        "the cache's concurrent core holds in thousands of orders of its steps",
+        schedules::run,
+    ),
     lane("long", When::Ci, "the tests at full length", rust::long),
     lane(
         "msrv",

@@ -1,7 +1,7 @@
 //! The workspace's own commands, started as `cargo xtask`: `test`, `ci`, `bench`, `servers` and `tidy`.
 //!
 //! Each check is a lane with a name, so that a failure says how to run it alone. Left to others: what
-//! a lane calls (cargo, clippy, cargo-deny, cargo-fuzz, valgrind, Python) and the programs under `bench/` and `fuzz/`.
+//! a lane calls (cargo, clippy, cargo-deny, cargo-fuzz, valgrind, Python) and the programs under `bench/`, `fuzz/` and `schedules/`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,

@@ -11,7 +11,7 @@ use crate::shell::{self, Outcome, Shell};
 const CORE_TREE_LIMIT: usize = 24;
 
 /// The workspaces beside the main one, whose lints and tests are their own.
-const BESIDE: &[&str] = &["fuzz/Cargo.toml", "bench/Cargo.toml"];
+const BESIDE: &[&str] = &["fuzz/Cargo.toml", "bench/Cargo.toml", "schedules/Cargo.toml"];
 
 pub(super) fn fmt() -> Outcome {
     shell::cargo().args(["fmt", "--all", "--check"]).run()?;
