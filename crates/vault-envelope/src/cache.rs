@@ -5,6 +5,7 @@
 //! bodies (`body`). The reasons are in docs/decisions/0014-a-cache-of-data-keys.md.
 
 mod ask;
+mod batch;
 mod entry;
 mod flight;
 mod handle;

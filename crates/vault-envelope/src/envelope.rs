@@ -152,8 +152,7 @@ impl EnvelopeEncryption {
         let (suite, padding) = (self.shared.record_suite, self.shared.padding);
         let content = padding.padded_len(plaintext.len())?;
         if content > MAX_RECORD_LEN {
-            return Err(CryptoError::new(ErrorKind::LimitExceeded, Operation::Seal)
-                .with_detail("a record has at most 2^30 bytes; seal a stream instead"));
+            return Err(too_long());
         }
         let bound =
             body_context(suite, Shape::Record, padding_flag(padding), &self.scope, context)?;
@@ -184,6 +183,12 @@ impl EnvelopeEncryption {
             Self { shared: self.shared.under(new_master_key_id)?, scope: self.scope.clone() };
         target.encrypt_alone(plaintext.as_slice(), context).await
     }
+}
+
+#[cold]
+pub(crate) fn too_long() -> CryptoError {
+    CryptoError::new(ErrorKind::LimitExceeded, Operation::Seal)
+        .with_detail("a record has at most 2^30 bytes; seal a stream instead")
 }
 
 /// The body flags byte of a new message.

@@ -94,9 +94,11 @@ impl Draft {
         EncryptionContext::try_new(self.context.clone()).unwrap()
     }
 
-    /// The library itself, over a KMS that hands out this vector's data key.
+    /// The library itself, over a KMS that hands out this vector's data key; each record has a key of
+    /// its own.
     pub(super) fn envelope(&self) -> EnvelopeBuilder {
         EnvelopeEncryption::builder(Arc::new(FixedKms::new(self.key())), KEY_ID)
+            .without_cache()
             .scope(self.scope.clone())
             .random(Arc::new(NamedRandom(self.salt())))
     }

@@ -10,7 +10,7 @@ use super::source::{Headers, KeySource, SourcedKey};
 use super::stats::Count;
 use super::store::Role;
 use super::sync::{Arc, Ordering, lock};
-use super::time::Nanos;
+use super::time::{Age, Nanos};
 use crate::allowed::Match;
 use crate::branch::BranchSource;
 use crate::{EnvelopeEncryption, OpenedBy};
@@ -141,6 +141,10 @@ impl<'a> Ask<'a> {
         };
         Box::pin(async move {
             let asked = envelope.now();
+            // Between the look of whoever asks and the seat taken another flight may have landed.
+            if let Some(settled) = envelope.settled(&holdings, print, front.as_deref(), asked) {
+                return settled;
+            }
             holdings.count(Count::KmsCall);
             let sourced = envelope.source(front).await;
             let filled = sourced.and_then(|(role, sourced)| match role {
@@ -163,6 +167,33 @@ impl<'a> Ask<'a> {
 }
 
 impl EnvelopeEncryption {
+    /// What makes a question needless: a key with nothing due, or a refusal whose delay lasts.
+    fn settled(
+        &self,
+        holdings: &Holdings,
+        print: u128,
+        front: Option<&[u8]>,
+        now: Nanos,
+    ) -> Option<Answer> {
+        if let Some(error) = lock(&holdings.refusals).at(print, now) {
+            return Some(Err(error));
+        }
+        let key = match front {
+            Some(front) => holdings.openings.get(print).filter(|key| {
+                key.is_for(front, &self.scope)
+                    && self.may_open(key)
+                    && holdings.opening_life.of(now.age_of(key.vouched())) == Age::Calm
+            }),
+            None => holdings.sealings.get(print).filter(|key| {
+                key.is_of(&self.scope)
+                    && !key.purse.as_ref().is_some_and(|purse| purse.is_low())
+                    && holdings.sealing_life.of(now.age_of(key.made())) == Age::Calm
+            }),
+        };
+        let key = key.filter(|key| !key.is_wiped())?;
+        Some(Ok(Filled { key, kept: true }))
+    }
+
     /// A new data key without `front`, else the one of its messages.
     pub(super) async fn source(&self, front: Option<Arc<[u8]>>) -> Result<(Role, SourcedKey)> {
         let branches = self.shared.branches.clone().map(BranchSource);

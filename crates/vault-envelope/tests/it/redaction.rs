@@ -44,6 +44,8 @@ const NOTHING_SECRET: &[&str] = &[
     "AeadBackend",
     "Argon2Params",
     "Binding",
+    "CachePolicy",
+    "CacheStats",
     "Capabilities",
     "EncryptionAlgorithm",
     "HashAlgorithm",
@@ -295,6 +297,9 @@ fn print_records(printer: &mut Printer) {
     printer.print(&builder());
     printer.print(&envelope);
     printer.print(&Budget::default());
+    block_on(envelope.encrypt(PLAINTEXT, &context())).unwrap();
+    printer.print(&envelope.cache());
+    printer.print(&vault_envelope::Invalidation::Scope(scope()));
     let kms = Arc::new(FixedKms::new(DATA_KEY));
     printer.print(&AllowedKeys::none().key(kms.clone(), KEY_ID).any_key_matching(kms, |_| true));
     let sealing = block_on(envelope.sealing_key()).unwrap();
