@@ -4,7 +4,7 @@
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha512};
 use subtle::ConstantTimeEq as _;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 mod branch;
 pub use branch::BranchKey;
@@ -12,12 +12,19 @@ pub use branch::BranchKey;
 use crate::header::{DATA_KEY_ID_LEN, Header, MAC_LEN, Suite};
 use crate::{
     CryptoError, DATA_KEY_LEN, EncryptionContext, ErrorKind, Operation, Result, Scope, SecureBytes,
+    wipe_stack,
 };
 
 const LABEL: &[u8] = b"vaultkit.v1/";
 
-/// The data key of a message, from which everything else is derived. Wiped on drop.
-pub struct DataKeySecret(Zeroizing<[u8; DATA_KEY_LEN]>);
+/// The data key of a message, from which everything else is derived.
+///
+/// It lies in one place on the heap, so that moving it, through a future for instance, leaves no copy.
+/// Wiped on drop, together with what deriving from it left on the stack.
+pub struct DataKeySecret(KeyBox);
+
+/// 32 bytes that stay where they are when their owner moves.
+type KeyBox = Box<Zeroizing<[u8; DATA_KEY_LEN]>>;
 
 impl DataKeySecret {
     /// Copies the 32 bytes of `key`.
@@ -25,7 +32,7 @@ impl DataKeySecret {
     /// # Errors
     /// [`ErrorKind::InvalidInput`] for any other length.
     pub fn new(key: &SecureBytes) -> Result<Self> {
-        let mut bytes = Zeroizing::new([0; DATA_KEY_LEN]);
+        let mut bytes = KeyBox::default();
         if key.len() != bytes.len() {
             return Err(CryptoError::new(ErrorKind::InvalidInput, Operation::Primitive)
                 .with_detail("a data key has 32 bytes"));
@@ -96,13 +103,20 @@ impl DataKeySecret {
     /// The key of a branch, which stands in the data key's place in the branch's entry
     /// (docs/FORMAT.md section 8.4).
     #[must_use]
-    pub fn into_branch_key(self) -> Zeroizing<[u8; DATA_KEY_LEN]> {
-        self.0
+    pub fn into_branch_key(mut self) -> Box<Zeroizing<[u8; DATA_KEY_LEN]>> {
+        std::mem::take(&mut self.0)
     }
 
     /// `E(DK, Lbl(name) || fields, N)`; N is at most 64, one block.
     fn expand<const N: usize>(&self, name: &[u8], fields: &[u8]) -> Zeroizing<[u8; N]> {
         expand(&self.0, name, &[fields])
+    }
+}
+
+impl Drop for DataKeySecret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+        wipe_stack();
     }
 }
 
@@ -164,7 +178,11 @@ fn expand<const N: usize>(
     update_label(&mut mac, name);
     fields.iter().for_each(|field| mac.update(field));
     mac.update(&[1]);
-    Zeroizing::new(first(&mac.finalize().into_bytes()))
+    let mut block = mac.finalize().into_bytes();
+    let mut out = Zeroizing::new([0; N]);
+    out.iter_mut().zip(&block).for_each(|(to, from)| *to = *from);
+    block.as_mut_slice().zeroize();
+    out
 }
 
 fn update_label(mac: &mut Hmac<Sha512>, name: &[u8]) {

@@ -64,7 +64,7 @@ pub use provider::{EncryptedData, EncryptionProvider};
 pub use random::{BufferedRandom, process_word};
 pub use random::{RandomSource, SystemRandom};
 pub use scope::{MAX_SCOPE_LEN, MAX_SCOPE_PAIRS, Scope};
-pub use secret::{SecureBytes, SecureString};
+pub use secret::{SecureBytes, SecureString, wipe_stack};
 pub use storage::{MemoryStorage, StorageBackend};
 
 /// Compares two byte strings in time that depends on their lengths alone.

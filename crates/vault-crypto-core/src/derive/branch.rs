@@ -29,7 +29,7 @@ impl<'a> BranchKey<'a> {
     ) -> DataKeySecret {
         let version = version.to_be_bytes();
         let fields = [version.as_slice(), id, scope.canonical_pairs()];
-        DataKeySecret(expand(self.0, b"branch-data-key", &fields))
+        DataKeySecret(Box::new(expand(self.0, b"branch-data-key", &fields)))
     }
 
     /// `K_wrap`, the key of key slots of kind 6: `E(BK, Lbl("branch-wrap"), 32)`.

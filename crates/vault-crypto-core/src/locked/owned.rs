@@ -9,7 +9,7 @@ use super::home::Home;
 use super::pooled::Copied;
 use super::shared::defect;
 use super::slot::{Claim, Slot};
-use crate::Result;
+use crate::{Result, wipe_stack};
 
 /// A value in a slot of a [`LockedPool`](super::LockedPool) that nobody but its owner can wipe.
 ///
@@ -22,10 +22,8 @@ pub struct LockedBox<T: Send + Sync + 'static> {
 impl<T: Send + Sync + 'static> LockedBox<T> {
     pub(super) fn store(home: &Arc<Home>, make: impl FnOnce() -> T) -> Result<Self> {
         let claim = Claim::new(home, Kind::Owned, Copied::<T>::LEN)?;
-        let place = std::ptr::from_ref(claim.words()).cast::<T>().cast_mut();
-        // SAFETY: `LEN` bytes, aligned, in atomic words that nobody else has; blocks of this kind
-        // have no late readers.
-        unsafe { place.write(make()) };
+        fill(&claim, make);
+        wipe_stack(); // what `make` left, and its value on the way here
         let slot = claim.publish().ok_or_else(defect)?;
         Ok(Self { slot, value: PhantomData })
     }
@@ -47,6 +45,15 @@ impl<T: Send + Sync + 'static> LockedBox<T> {
         // SAFETY: as above, and `&mut self` is the only way to it.
         self.slot.is_live().then(|| unsafe { self.slot.place().cast::<T>().as_mut() })
     }
+}
+
+/// In a frame of its own, so that it can be wiped when it is done.
+#[inline(never)]
+fn fill<T>(claim: &Claim, make: impl FnOnce() -> T) {
+    let place = std::ptr::from_ref(claim.words()).cast::<T>().cast_mut();
+    // SAFETY: `LEN` bytes, aligned, in atomic words that nobody else has; blocks of this kind have no
+    // late readers.
+    unsafe { place.write(make()) };
 }
 
 impl<T: Send + Sync + 'static> Drop for LockedBox<T> {

@@ -8,7 +8,7 @@ use super::books::Kind;
 use super::home::Home;
 use super::pooled::{Copied, Pooled};
 use super::slot::{Claim, Slot};
-use crate::{CryptoError, ErrorKind, Operation, Result};
+use crate::{CryptoError, ErrorKind, Operation, Result, wipe_stack};
 
 /// A value in a slot of a [`LockedPool`](super::LockedPool), for threads to share (in an `Arc`).
 ///
@@ -22,10 +22,8 @@ pub struct Locked<T: Pooled> {
 impl<T: Pooled> Locked<T> {
     pub(super) fn store(home: &Arc<Home>, make: impl FnOnce() -> T) -> Result<Self> {
         let claim = Claim::new(home, Kind::Shared, Copied::<T>::LEN)?;
-        let mut copy = Copied::blank();
-        copy.fill(make());
-        // SAFETY: filled in the line above.
-        unsafe { copy.copy_into(claim.words()) };
+        fill(&claim, make);
+        wipe_stack(); // what `make` left, and its value on the way here
         let slot = claim.publish().ok_or_else(defect)?;
         Ok(Self { slot, value: PhantomData })
     }
@@ -55,6 +53,15 @@ impl<T: Pooled> Locked<T> {
     pub fn is_wiped(&self) -> bool {
         !self.slot.is_live()
     }
+}
+
+/// In a frame of its own, so that it can be wiped when it is done.
+#[inline(never)]
+fn fill<T: Pooled>(claim: &Claim, make: impl FnOnce() -> T) {
+    let mut copy = Copied::blank();
+    copy.fill(make());
+    // SAFETY: filled in the line above.
+    unsafe { copy.copy_into(claim.words()) };
 }
 
 impl<T: Pooled> Drop for Locked<T> {

@@ -93,7 +93,7 @@ fn a_branch_gives_the_worked_keys_to_its_own_version_id_and_scope() {
     let scope = Scope::new([("tenant", "acme")]).unwrap();
     let key = BranchKey::new(&branch);
     let data_key = |version, id: &[u8; 16], scope: &Scope| {
-        hex::encode(key.data_key(version, id, scope).into_branch_key())
+        hex::encode(*key.data_key(version, id, scope).into_branch_key())
     };
     let derived = data_key(1, &id, &scope);
     assert_eq!(value_of("branch DK"), derived);
