@@ -102,7 +102,9 @@ impl EnvelopeEncryption {
         let print = holdings.fingerprint(Role::Opening, front, &self.scope);
         let ask = Ask::find(self, holdings, print, front);
         let key = holdings.openings.get(print);
-        let key = key.filter(|key| key.is_for(front, &self.scope) && self.may_open(key));
+        let key = key.filter(|key| {
+            key.is_for(front, &self.scope) && self.may_open(key) && !key.is_wiped()
+        });
         let Some(key) = key else { return ask.fill().await };
         match holdings.opening_life.of(now.age_of(key.vouched())) {
             Age::Calm => {

@@ -118,7 +118,8 @@ impl EnvelopeEncryption {
         }
         let print = self.sealing_print(holdings);
         let ask = Ask::make(self, holdings, print);
-        let key = holdings.sealings.get(print).filter(|key| key.is_of(&self.scope));
+        let key = holdings.sealings.get(print);
+        let key = key.filter(|key| key.is_of(&self.scope) && !key.is_wiped());
         let Some(key) = key else { return ask.fill().await };
         let low = || key.purse.as_ref().is_some_and(|purse| purse.is_low());
         match holdings.sealing_life.of(now.age_of(key.made())) {
