@@ -29,7 +29,8 @@ pub struct RangePlan {
 
 /// Plans how to read `wanted` (plaintext bytes) of a body of `stored_len` bytes.
 ///
-/// A range that reaches beyond the end is cut at it; one that starts beyond is empty.
+/// A range that reaches beyond the end is cut at it; one that starts beyond is empty. Either has the
+/// last chunk in its plan, because only that one can tell that the message ends there.
 ///
 /// # Errors
 /// [`ErrorKind::AuthenticationFailed`] for a length that no body has,
@@ -46,7 +47,8 @@ pub fn plan_range(stored_len: u64, wanted: Range<u64>) -> Result<RangePlan> {
     let last = total / CHUNK_LEN as u64;
     let first_chunk = (start / CHUNK_LEN as u64).min(last);
     // The chunk after the last wanted byte; at least one chunk is fetched.
-    let end_chunk = end.div_ceil(CHUNK_LEN as u64).max(first_chunk + 1).min(last + 1);
+    let end_chunk = if wanted.end > total { last + 1 } else { end.div_ceil(CHUNK_LEN as u64) };
+    let end_chunk = end_chunk.max(first_chunk + 1).min(last + 1);
     let offset = |chunk: u64| PROLOGUE_LEN as u64 + chunk * SEALED_CHUNK_LEN as u64;
     Ok(RangePlan {
         prologue: 0..PROLOGUE_LEN as u64,
@@ -79,6 +81,7 @@ mod tests {
                     assert!(first + plan.skip as u64 + plan.len <= first + chunks * chunk);
                     assert!(plan.skip as u64 + plan.len + chunk > (chunks - 1) * chunk);
                     assert_eq!(plan.includes_last, plan.chunks.end == stored);
+                    assert!(plan.includes_last || start + len <= total, "a cut is verified");
                 }
             }
         }

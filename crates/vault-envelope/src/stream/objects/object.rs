@@ -171,7 +171,8 @@ impl SealedObject {
             cut.push(self.cut(range).await?);
         }
         let groups = grouped(&cut, self.inner.options.gap);
-        let streams = groups.iter().map(|group| self.content(group.clone()));
+        let reach = wanted.iter().map(|range| range.end).max().unwrap_or_default();
+        let streams = groups.iter().map(|group| self.content(self.ending(group, reach)));
         let opened = collect_all(streams.collect::<Result<_>>()?).await?;
         Ok(cut.iter().map(|range| part(range, &groups, &opened)).collect())
     }
@@ -186,7 +187,7 @@ impl SealedObject {
         if range.is_empty() {
             return Ok(PlaintextStream::new(self.inner.clone(), &NOTHING));
         }
-        self.content(range)
+        self.content(self.ending(&range, wanted.end))
     }
 
     /// All of the message in memory, every byte authenticated before the first is handed out. The
@@ -200,7 +201,8 @@ impl SealedObject {
         let extent = self.inner.extent;
         let padding = if extent.padded { extent.content - self.len().await? } else { 0 };
         let limit = limit.saturating_add(usize::try_from(padding).unwrap_or(usize::MAX));
-        let content = collect(self.content(0..extent.content)?, limit).await?;
+        // To beyond the end, so that the last chunk is among them even if it is empty.
+        let content = collect(self.content(0..extent.content + 1)?, limit).await?;
         let opened_by = self.inner.opened_by.clone();
         WholeMessage::from_content(content, extent.padded, opened_by)
     }
@@ -224,7 +226,14 @@ impl SealedObject {
         within(wanted, len)
     }
 
-    /// What was sealed in `range`, which lies within it. At least one chunk is opened.
+    /// `range`, and where it was cut at the end that the store tells, what is needed to verify that.
+    fn ending(&self, range: &Range<u64>, reach: u64) -> Range<u64> {
+        let extent = self.inner.extent;
+        let is_cut = !extent.padded && reach > extent.content && range.end == extent.content;
+        range.start..range.end + u64::from(is_cut)
+    }
+
+    /// What was sealed in `range`. At least one chunk is opened.
     fn content(&self, range: Range<u64>) -> Result<PlaintextStream> {
         let plan = plan_range(self.inner.extent.len, range)?;
         Ok(PlaintextStream::new(self.inner.clone(), &plan))

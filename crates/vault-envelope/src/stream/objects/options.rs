@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use vault_crypto_core::header::PREFIX_LEN;
+
 use crate::stream::{Job, Spawner};
 
 /// Bytes of the first request. A header and its body's beginning are nearly always in it, and small
@@ -30,10 +32,10 @@ impl Default for ObjectOptions {
 }
 
 impl ObjectOptions {
-    /// Bytes of the first request; 32 KiB by default. Where a header is longer, its rest takes
+    /// Bytes of the first request; 32 KiB by default, at least 12. Where a header is longer, its rest takes
     /// another one.
     pub fn with_first_request(mut self, bytes: u64) -> Self {
-        self.first_request = bytes.max(1);
+        self.first_request = bytes.max(PREFIX_LEN as u64);
         self
     }
 
