@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod kms;
+pub mod storage;
 
 pub use vault_crypto_core as core;
 pub use vault_envelope as envelope;
