@@ -164,6 +164,58 @@ mod tests {
         }
     }
 
+    /// Dealt by a program that shares no line with this one: data key 00 01 .. 1f, coefficients
+    /// SHA-256("c1" || j as decimal digits)[0].
+    #[test]
+    fn shares_of_another_program_are_good_and_combine() {
+        let set = "5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e";
+        let dealt = [
+            (
+                1,
+                "f5e977f5f63d3b006abdb2bddbcb8aa1605be56fd1e48cf2f206e6d7e95f33",
+                "4b9d4077603c10981866772a53514fd7",
+            ),
+            (
+                2,
+                "f2cfebfdf8707f18cf7f6275ba9f1e69f380e4e286e93ad7d422fa91ee9c47",
+                "a77a2147ab802cec2c669b68c7f47cc2",
+            ),
+            (
+                3,
+                "06249f0c0b4b4310acc8dbc46c5a9bd882c91299421ba13d3f3e075a1add6b",
+                "845abf022d5c67fe178489bacb2dfcb4",
+            ),
+        ];
+        let first_bytes = ["1f", "3e", "21"];
+        let mut header = Header::new(Suite::KcXaes256Gcm, Shape::Record);
+        header.threshold = 2;
+        header.share_set = [0x5E; 16];
+        let payloads: Vec<SecureBytes> = dealt
+            .iter()
+            .zip(first_bytes)
+            .map(|((index, rest, check), first)| {
+                let text = format!("{set}02{index:02x}{first}{rest}");
+                let payload = SecureBytes::new(hex::decode(text).unwrap());
+                let slot = slot(*index, hex::decode(check).unwrap().try_into().unwrap());
+                assert!(is_good(&payload, &header, &slot));
+                payload
+            })
+            .collect();
+        let expected: Vec<u8> = (0..32).collect();
+        for (a, b) in [(0, 1), (0, 2), (2, 1)] {
+            assert_eq!(combine([&payloads[a], &payloads[b]]).unwrap(), expected);
+        }
+    }
+
+    fn slot(index: u8, check: [u8; 16]) -> Slot {
+        let key = KeyId::from("k");
+        let mut slot =
+            Slot::kms(SlotKind::OTHER_KMS, Binding::Kms, &key, KeyVersion::unknown(), vec![1]);
+        slot.share_index = index;
+        slot.share_check = Some(check);
+        slot
+    }
+
     #[test]
     fn any_of_the_needed_number_put_the_key_together_and_fewer_do_not() {
         let dealing = dealt(2, 3);
@@ -199,14 +251,7 @@ mod tests {
         let mut header = Header::new(Suite::KcXaes256Gcm, Shape::Record);
         header.threshold = 2;
         header.share_set = dealing.set;
-        let slot = |share: &Share| {
-            let key = KeyId::from("k");
-            let mut slot =
-                Slot::kms(SlotKind::OTHER_KMS, Binding::Kms, &key, KeyVersion::unknown(), vec![1]);
-            slot.share_index = share.index;
-            slot.share_check = Some(share.check);
-            slot
-        };
+        let slot = |share: &Share| slot(share.index, share.check);
         let [first, second] = dealing.shares.as_slice() else { panic!("two shares") };
         assert!(is_good(&first.payload, &header, &slot(first)));
         assert!(!is_good(&second.payload, &header, &slot(first)), "another's share");

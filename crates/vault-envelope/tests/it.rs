@@ -33,6 +33,8 @@ mod it {
     #[cfg(all(feature = "hazmat", feature = "async"))]
     mod redaction;
     mod recipients;
+    #[cfg(all(feature = "passphrase", feature = "hpke"))]
+    mod recipients_people;
     mod rewrap;
     mod shares;
     mod streams;

@@ -59,7 +59,7 @@ impl EnvelopeEncryption {
             return Err(refused("without this slot nobody could open the message"));
         }
         if header.threshold > 1 {
-            let rest: Vec<&Slot> = others().map(|(_, slot)| slot).collect();
+            let rest: Vec<Slot> = others().map(|(_, slot)| slot.clone()).collect();
             let rest = self.recipients_of(&rest).await?;
             let all = Recipients::threshold(usize::from(header.threshold), rest);
             let opened = self.open_header(&parsed, Slots::ALL).await?;
@@ -112,7 +112,7 @@ impl EnvelopeEncryption {
         let header = &parsed.header;
         self.check_change(header, may_open_scope)?;
         if header.threshold > 1 {
-            let mut all = self.recipients_of(&header.slots.iter().collect::<Vec<_>>()).await?;
+            let mut all = self.recipients_of(&header.slots).await?;
             all.push(recipient.clone());
             let all = Recipients::threshold(usize::from(header.threshold), all);
             all.check()?;
@@ -132,9 +132,17 @@ impl EnvelopeEncryption {
     ) -> Result<Vec<u8>> {
         recipients.check()?;
         self.check_change(&parsed.header, may_open_scope)?;
+        let slots = &parsed.header.slots;
+        learn_ids(recipients, slots).await?;
+        learn_ids(&self.shared.recipients, slots).await?;
+        for (_, entry) in self.shared.allowed.numbered() {
+            if slots.iter().any(|slot| entry.matches(slot) == Match::Perhaps) {
+                entry.resolve().await?;
+            }
+        }
         let opened = self.open_header(parsed, Slots::ALL).await?;
         let mut keep = Slots::ALL;
-        for (at, slot) in parsed.header.slots.iter().enumerate() {
+        for (at, slot) in slots.iter().enumerate() {
             if self.knows(slot) || recipients.find(slot).is_some() {
                 keep = keep.without(at);
             }
@@ -180,12 +188,8 @@ impl EnvelopeEncryption {
     }
 
     /// Who has these slots, among this envelope's recipients: shares are dealt to all or to none.
-    async fn recipients_of(&self, slots: &[&Slot]) -> Result<Vec<Recipient>> {
-        for own in self.shared.recipients.all_kms() {
-            if slots.iter().any(|slot| own.could_own(slot)) {
-                own.canonical_id().await?;
-            }
-        }
+    async fn recipients_of(&self, slots: &[Slot]) -> Result<Vec<Recipient>> {
+        learn_ids(&self.shared.recipients, slots).await?;
         let found = slots.iter().map(|slot| {
             self.shared.recipients.find(slot).cloned().ok_or_else(|| {
                 CryptoError::new(ErrorKind::Unsupported, Operation::Rewrap).with_detail(format!(
@@ -270,6 +274,16 @@ impl EnvelopeEncryption {
         }
         Ok(confirmed)
     }
+}
+
+/// Asks for the canonical ids of aliases that may have one of `slots`.
+async fn learn_ids(recipients: &Recipients, slots: &[Slot]) -> Result<()> {
+    for kms in recipients.all_kms() {
+        if slots.iter().any(|slot| kms.could_own(slot)) {
+            kms.canonical_id().await?;
+        }
+    }
+    Ok(())
 }
 
 /// The slots that stay, and where the new ones go: where the first one went, else behind all.
