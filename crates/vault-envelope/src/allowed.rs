@@ -84,7 +84,6 @@ impl AllowedKeys {
     }
 
     /// Whether what opened a message may still open it: filters are asked again.
-    #[allow(dead_code, reason = "the cache of data keys asks on every hit")]
     pub(crate) fn still_allow(&self, opened_by: &OpenedBy) -> bool {
         let this = match self.0.get(opened_by.entry) {
             Some(AllowedKey::Matching(_, filter)) => filter(&opened_by.key_id),

@@ -43,7 +43,6 @@ impl EnvelopeEncryption {
     }
 
     /// A new branch key and its key entry's header; `branch` is the content of extension 3.
-    #[allow(dead_code, reason = "branches are being built")]
     pub(crate) async fn fresh_branch(&self, suite: Suite, branch: [u8; 20]) -> Result<Fresh> {
         let mut header = Header::new(suite, Shape::KeyEntry);
         header.exclusive = self.shared.needs_exclusive();

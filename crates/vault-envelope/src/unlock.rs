@@ -41,14 +41,6 @@ pub(crate) struct Unlocked {
     pub(crate) opened_by: OpenedBy,
 }
 
-impl Unlocked {
-    /// Whether several parties had to agree: such a data key is not kept unless asked.
-    #[allow(dead_code, reason = "the cache of data keys asks")]
-    pub(crate) fn by_shares(&self) -> bool {
-        !self.opened_by.together_with.is_empty()
-    }
-}
-
 /// As [`Unlocked`], with the bytes to wrap anew.
 pub(crate) struct Opened {
     pub(crate) data_key: SecureBytes,
@@ -339,7 +331,12 @@ fn nothing_opened() -> CryptoError {
 
 fn not_allowed(parsed: &ParsedHeader<'_>) -> CryptoError {
     let header = &parsed.header;
-    let keys: Vec<String> = header.slots.iter().map(Slot::key_id_text).collect();
+    let name = |slot: &Slot| match slot.kind.name() {
+        kind if slot.kind.requires_exclusive() => format!("{kind} {}", slot.key_id_text()),
+        _ => slot.key_id_text(),
+    };
+    let keys: Vec<String> =
+        header.slots.iter().map(|slot| name(slot).trim_end().to_owned()).collect();
     let keys = keys.join(", ");
     let needed = header.threshold;
     CryptoError::new(ErrorKind::KeyNotAllowed, Operation::Open).with_detail(if needed > 1 {

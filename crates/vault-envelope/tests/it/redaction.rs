@@ -22,7 +22,8 @@ use vault_crypto_core::{
 };
 use vault_envelope::hazmat::Body;
 use vault_envelope::{
-    AllowedKeys, Budget, EnvelopeBuilder, EnvelopeEncryption, Padding, Rewrapped,
+    AllowedKeys, Budget, EnvelopeBuilder, EnvelopeEncryption, Padding, Recipient, Recipients,
+    Rewrapped, SlotSelector,
 };
 use vault_testkit::redaction::SecretScan;
 
@@ -302,6 +303,9 @@ fn print_records(printer: &mut Printer) {
     printer.print(&vault_envelope::Invalidation::Scope(scope()));
     let kms = Arc::new(FixedKms::new(DATA_KEY));
     printer.print(&AllowedKeys::none().key(kms.clone(), KEY_ID).any_key_matching(kms, |_| true));
+    let kms = Arc::new(FixedKms::new(DATA_KEY));
+    printer.print(&Recipients::all([Recipient::kms(kms, KEY_ID)]));
+    printer.print(&SlotSelector::key_id(KEY_ID));
     let sealing = block_on(envelope.sealing_key()).unwrap();
     printer.print(&sealing);
     let sealed = sealing.seal(PLAINTEXT, &context()).unwrap();
