@@ -1,4 +1,4 @@
-//! The contract of [`StorageBackend`](vault_crypto_core::StorageBackend).
+//! The contract of [`StorageBackend`].
 //!
 //! Left to each backend's own tests: threads and processes that race, a process that is killed, a
 //! server that goes away.
