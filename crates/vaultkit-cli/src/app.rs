@@ -1,4 +1,4 @@
-//! What all commands share: the global options, the way to report, the key store once it is open.
+//! What all commands share: the global options, the way to report, the keys once they are at hand.
 
 use std::cell::{Cell, OnceCell};
 use std::path::{Path, PathBuf};
@@ -11,31 +11,53 @@ use crate::args::{BoundArgs, Global};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::report::Report;
-use crate::store::{Missing, Store};
+use crate::store::{self, Missing, Store};
 use crate::target::names_folder;
 
 pub(crate) struct App<'a> {
     pub(crate) global: &'a Global,
     pub(crate) report: Report,
-    store: OnceCell<Store>,
-    store_failed: Cell<bool>,
+    stores: OnceCell<Vec<Store>>,
+    keys_failed: Cell<bool>,
 }
 
 impl<'a> App<'a> {
     pub(crate) fn new(global: &'a Global, report: Report) -> Self {
-        Self { global, report, store: OnceCell::new(), store_failed: Cell::new(false) }
+        Self { global, report, stores: OnceCell::new(), keys_failed: Cell::new(false) }
     }
 
-    /// The key store, opened when it is first needed: an input that cannot be read asks for no
-    /// passphrase and makes no store.
-    pub(crate) fn store(&self, missing: Missing) -> Result<&Store, Failure> {
-        if let Some(store) = self.store.get() {
-            return Ok(store);
+    /// Keys, got when they are first needed: an input that cannot be read asks for no passphrase and makes
+    /// no store. Where this fails, no further input is tried.
+    pub(crate) fn keys<'c, T>(
+        &self,
+        cell: &'c OnceCell<T>,
+        get: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<&'c T, Failure> {
+        if let Some(keys) = cell.get() {
+            return Ok(keys);
         }
-        self.store_failed.set(true);
-        let store = Store::open(self.global, &self.report, missing)?;
-        self.store_failed.set(false);
-        Ok(self.store.get_or_init(|| store))
+        let before = self.keys_failed.replace(true);
+        let keys = get()?;
+        self.keys_failed.set(before);
+        Ok(cell.get_or_init(|| keys))
+    }
+
+    /// The key stores, the primary first.
+    pub(crate) fn stores(&self, missing: Missing) -> Result<&[Store], Failure> {
+        let open = || Store::open_all(self.global, &self.report, missing);
+        self.keys(&self.stores, open).map(Vec::as_slice)
+    }
+
+    /// The one key store of a command that manages keys.
+    pub(crate) fn store(&self, missing: Missing) -> Result<&Store, Failure> {
+        store::only_one(self.global)?;
+        let stores = self.stores(missing)?;
+        stores.first().ok_or_else(|| Failure::usage("no key store is named"))
+    }
+
+    /// Whether a key store or a key of one was asked for by name.
+    pub(crate) fn names_store(&self) -> bool {
+        !self.global.kms.is_empty() || self.global.key.is_some()
     }
 
     pub(crate) fn workers(&self) -> Workers {
@@ -55,7 +77,7 @@ impl<'a> App<'a> {
                 if exit == Exit::Done {
                     exit = code;
                 }
-                if self.store_failed.get() {
+                if self.keys_failed.get() {
                     break; // It would fail for every other input, and might ask a person each time.
                 }
             }

@@ -10,8 +10,12 @@ use clap_complete::Shell;
 use crate::help;
 
 mod keys;
+mod people;
 
 pub(crate) use keys::KeysCommand;
+pub(crate) use people::{
+    AddArgs, HeaderArgs, NewPassphraseArgs, OpenerArgs, RemoveArgs, RewrapArgs, SealForArgs,
+};
 
 /// Seal files under keys that live in a key management service
 ///
@@ -39,29 +43,30 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// Key store and key, as local:PATH#KEY [default: the store in your data folder]
+    /// Key store and key, as local:PATH#KEY; may be repeated, the first one is the primary [default:
+    /// the store in your data folder]
     #[arg(long, global = true, value_name = "URI")]
-    pub(crate) kms: Option<OsString>,
+    pub(crate) kms: Vec<OsString>,
 
-    /// Key by name or full id: seals under it, opens with it alone
+    /// Key of the first key store, by name or full id: seals under it, opens with it alone
     #[arg(long, global = true, value_name = "ID")]
     pub(crate) key: Option<String>,
 
-    /// Read the store's master secret from this open descriptor
+    /// Read the first key store's master secret from this open descriptor
     #[arg(long, global = true, value_name = "N", group = "master")]
     pub(crate) master_fd: Option<i32>,
 
-    /// Read the store's master secret from this environment variable
+    /// Read the first key store's master secret from this environment variable
     #[arg(long, global = true, value_name = "NAME", group = "master")]
     pub(crate) master_env: Option<String>,
 
-    /// Read the store's passphrase from this open descriptor
+    /// Read the first key store's passphrase from this open descriptor
     #[arg(long, global = true, value_name = "N", group = "master")]
-    pub(crate) passphrase_fd: Option<i32>,
+    pub(crate) master_passphrase_fd: Option<i32>,
 
-    /// Ask for the store's passphrase on the terminal
+    /// Ask for the first key store's passphrase on the terminal
     #[arg(long, global = true, group = "master")]
-    pub(crate) passphrase: bool,
+    pub(crate) master_passphrase: bool,
 
     /// One JSON object per result on standard output, errors as JSON on standard error
     #[arg(long, global = true)]
@@ -98,9 +103,21 @@ pub(crate) enum Command {
     #[command(after_help = help::INSPECT, after_long_help = [help::INSPECT, help::EXIT_CODES].join("\n\n"))]
     Inspect(InspectArgs),
 
-    /// Move sealed files to the current version of their key, bodies untouched
+    /// Move sealed files to the current version of their keys, or to others, bodies untouched
     #[command(after_help = help::REWRAP, after_long_help = [help::REWRAP, help::EXIT_CODES].join("\n\n"))]
     Rewrap(RewrapArgs),
+
+    /// Let somebody else open sealed files too, bodies untouched
+    #[command(after_help = help::ADD, after_long_help = [help::ADD, help::EXIT_CODES].join("\n\n"))]
+    AddRecipient(AddArgs),
+
+    /// Take a key slot out of sealed files, bodies untouched
+    #[command(after_help = help::REMOVE, after_long_help = [help::REMOVE, help::EXIT_CODES].join("\n\n"))]
+    RemoveRecipient(RemoveArgs),
+
+    /// Fill the key slots that were left for later, bodies untouched
+    #[command(after_help = help::FILL, after_long_help = [help::FILL, help::EXIT_CODES].join("\n\n"))]
+    Fill(HeaderArgs),
 
     /// Manage the keys of the embedded key store
     #[command(
@@ -133,6 +150,8 @@ pub(crate) struct SealArgs {
     pub(crate) output: OutputArgs,
     #[command(flatten)]
     pub(crate) bound: BoundArgs,
+    #[command(flatten)]
+    pub(crate) seal_for: SealForArgs,
 }
 
 #[derive(Debug, Args)]
@@ -144,6 +163,8 @@ pub(crate) struct OpenArgs {
     pub(crate) output: OutputArgs,
     #[command(flatten)]
     pub(crate) bound: BoundArgs,
+    #[command(flatten)]
+    pub(crate) openers: OpenerArgs,
 }
 
 #[derive(Debug, Args)]
@@ -153,6 +174,8 @@ pub(crate) struct VerifyArgs {
     pub(crate) inputs: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) bound: BoundArgs,
+    #[command(flatten)]
+    pub(crate) openers: OpenerArgs,
 }
 
 #[derive(Debug, Args)]
@@ -160,16 +183,6 @@ pub(crate) struct InspectArgs {
     /// Sealed files; - is standard input
     #[arg(required = true, value_name = "IN")]
     pub(crate) inputs: Vec<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RewrapArgs {
-    /// Sealed files, changed in place
-    #[arg(required = true, value_name = "IN")]
-    pub(crate) inputs: Vec<PathBuf>,
-    /// The scope, where the header does not store it
-    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
-    pub(crate) scope: Vec<(String, String)>,
 }
 
 /// Where the output goes.

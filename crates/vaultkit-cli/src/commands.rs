@@ -5,9 +5,11 @@ use crate::args::Command;
 use crate::exit::Exit;
 
 mod documents;
+mod in_place;
 mod inspect;
 mod keys;
 mod open;
+mod recipients;
 mod rewrap;
 mod seal;
 
@@ -17,7 +19,10 @@ pub(crate) fn run(app: &App<'_>, command: &Command) -> Exit {
         Command::Open(args) => open::run(app, args),
         Command::Verify(args) => open::verify(app, args),
         Command::Inspect(args) => app.for_each(&args.inputs, |input| inspect::one(app, input)),
-        Command::Rewrap(args) => app.for_each(&args.inputs, |input| rewrap::one(app, input, args)),
+        Command::Rewrap(args) => rewrap::run(app, args),
+        Command::AddRecipient(args) => recipients::add(app, args),
+        Command::RemoveRecipient(args) => recipients::remove(app, args),
+        Command::Fill(args) => recipients::fill(app, args),
         Command::Keys(command) => keys::run(app, command),
         Command::Completions { shell } => documents::completions(app, *shell),
         Command::Man => documents::man(app),

@@ -86,7 +86,7 @@ fn message(error: &CryptoError) -> String {
             format!("not a sealed file, or damaged: {detail}; name a file that vaultkit sealed")
         }
         ErrorKind::KeyNotAllowed => format!(
-            "no key that may open it is at hand: {detail}; name the key store with --kms, or another key with --key"
+            "no key that may open it is at hand: {detail}; name the key store with --kms, another key with --key, or a private key with --identity"
         ),
         ErrorKind::Io => match io_source(error) {
             Some(source) if detail.is_empty() || detail.ends_with("failed") => {

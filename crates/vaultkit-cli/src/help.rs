@@ -21,6 +21,10 @@ Examples:
   tar c photos | vaultkit seal - > photos.tar.vk  in a pipe
   vaultkit keys rotate default                    new files use a new version
   vaultkit rewrap *.vk                            and old ones move to it
+  vaultkit seal notes.txt --passphrase            opens with a passphrase
+  vaultkit keys generate me.key                   prints vkpub1..., for others to
+  vaultkit seal notes.txt -r vkpub1...            seal for you, and you
+  vaultkit open notes.txt.vk -i me.key            open it
 
 The first `seal` makes a key store in $VAULTKIT_HOME, else in $XDG_DATA_HOME/vaultkit, else in \
 ~/.local/share/vaultkit. What is sealed under its keys opens with them alone: back it up with \
@@ -36,6 +40,15 @@ Examples:
   vaultkit seal db.dump --context case=17         opens only with this context
   vaultkit seal db.dump --scope tenant=acme       bound to this tenant
   pg_dump app | vaultkit seal - > app.dump.vk     from a pipe
+  vaultkit seal a.txt --passphrase                opens with a passphrase alone
+  vaultkit seal a.txt -r vkpub1... -r @team.pub   opens with any of these keys
+  vaultkit seal a.txt --key default -r vkpub1...  and with the key store
+  vaultkit seal a.txt --kms local:a --kms local:b opens with either store
+  vaultkit seal a.txt --kms local:a --kms local:b --kms local:c --threshold 2
+                                                  opens with any two of them
+
+Each recipient can open the file alone, unless --threshold says how many must agree. All take part \
+when the file is sealed, except the stores of --fill-later, whose slots `vaultkit fill` fills.
 
 A context is bound to the file and stored nowhere: keep it where you keep the file's name. A \
 scope is bound too, and stored in the header. The sealed file has the permissions of the input \
@@ -47,6 +60,8 @@ Examples:
   vaultkit open report.pdf.vk -o copy.pdf         under another name
   vaultkit open app.dump.vk -o - | psql app       into a pipe
   vaultkit open db.dump.vk --context case=17      with its context
+  vaultkit open notes.txt.vk -i me.key            with a private key
+  vaultkit open notes.txt.vk --passphrase         with a passphrase
 
 A file appears under its name only when all of it was authentic. On standard output every byte \
 was authentic when it was written, but whether the message is whole is known only at its end: \
@@ -68,11 +83,48 @@ file could write all of it.";
 pub(crate) const REWRAP: &str = "\
 Examples:
   vaultkit keys rotate default && vaultkit rewrap *.vk
-  vaultkit rewrap report.pdf.vk --key archive      to another key of the store
+  vaultkit rewrap report.pdf.vk --key archive     to another key of the store
+  vaultkit rewrap report.pdf.vk --to vkpub1...    for this public key alone
 
-Moves a file to the current version of its key, or to the key of --key, in place. The body is \
+Moves a file to the current versions of its keys, or to the key of --key, or replaces the slots of \
+the keys at hand by those of --to, in place. The body is \
 not opened and no context is needed. A file that is current stays as it is. The old key version \
 still opens old copies of the file: after a key has leaked, open and seal again instead.";
+
+pub(crate) const ADD: &str = "\
+Examples:
+  vaultkit add-recipient report.pdf.vk -r vkpub1...
+  vaultkit add-recipient report.pdf.vk -r local:/mnt/backup/store#archive
+  vaultkit add-recipient notes.txt.vk -i me.key --new-passphrase
+
+Some key that opens the file must be at hand: a key store's, a private key, a passphrase. The body is \
+not opened and no context is needed. A file that needs several to agree is dealt to all of them anew, \
+so all must be at hand; `rewrap --to` deals it to whom you name.";
+
+pub(crate) const REMOVE: &str = "\
+Examples:
+  vaultkit remove-recipient report.pdf.vk -r vkpub1...
+  vaultkit remove-recipient report.pdf.vk --slot 2
+  vaultkit remove-recipient notes.txt.vk -i me.key -r passphrase
+
+One of the keys that stay must be at hand. This is no revocation: who could open the file may have \
+kept its data key, or an old copy. After a leak open and seal again instead.";
+
+pub(crate) const FILL: &str = "\
+Examples:
+  vaultkit seal a.txt --kms local:a --fill-later local:b
+  vaultkit fill a.txt.vk --kms local:a --kms local:b
+
+Fills the slots of the key stores of --kms; some key that opens the file must be at hand, too. \
+`inspect` shows which slots are missing.";
+
+pub(crate) const GENERATE: &str = "\
+Examples:
+  vaultkit keys generate me.key > me.pub
+  vaultkit seal notes.txt -r @me.pub && vaultkit open notes.txt.vk -i me.key
+
+Whoever has the file opens what was sealed for it: it is made for its owner alone, and refused when \
+others may read it. To keep it under a passphrase, seal it: vaultkit seal me.key --passphrase";
 
 pub(crate) const KEYS: &str = "\
 Examples:

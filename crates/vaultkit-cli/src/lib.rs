@@ -6,6 +6,8 @@ mod commands;
 pub mod exit;
 mod failure;
 mod help;
+mod keyring;
+mod openers;
 mod platform;
 mod progress;
 mod prompt;
@@ -15,7 +17,9 @@ mod source;
 mod store;
 mod target;
 mod text;
+mod who;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -43,8 +47,22 @@ fn run_parsed(cli: &Cli) -> Exit {
     if let Err(failure) = signals::install() {
         return report.failure(&failure);
     }
+    if overridden(&cli.global.kms) {
+        let message = "name all --kms behind the command: of those before it none was read";
+        return report.failure(&Failure::usage(message));
+    }
     let app = App::new(&cli.global, report);
     commands::run(&app, &cli.command)
+}
+
+/// Whether key stores were named both before and behind the command: the parser drops the former, and a
+/// message must not have fewer recipients than were asked for.
+fn overridden(parsed: &[OsString]) -> bool {
+    let arguments = std::env::args_os().take_while(|argument| argument != "--");
+    let is_kms = |argument: &OsString| {
+        argument == "--kms" || argument.as_encoded_bytes().starts_with(b"--kms=")
+    };
+    arguments.filter(is_kms).count() > parsed.len()
 }
 
 /// Help and version are answers; everything else is a usage error.

@@ -11,6 +11,8 @@ use crate::failure::Failure;
 
 /// Longest passphrase in bytes.
 const MAX_LEN: usize = 1_024;
+/// Shortest new passphrase in bytes.
+const MIN_NEW_LEN: usize = 8;
 
 /// The first line of what can be read from the open descriptor `number`.
 pub(crate) fn from_descriptor(number: i32) -> Result<SecureString, Failure> {
@@ -46,10 +48,18 @@ pub(crate) fn from_descriptor(number: i32) -> Result<SecureString, Failure> {
 pub(crate) fn ask(question: &str) -> Result<SecureString, Failure> {
     let answer = rpassword::prompt_password(format!("{question}: ")).map_err(|error| {
         Failure::usage(format!(
-            "there is no terminal to ask for the passphrase on ({error}); give it through a descriptor"
+            "there is no terminal to ask for the passphrase on ({error}); give it through a descriptor, see --help"
         ))
     })?;
     Ok(SecureString::new(answer))
+}
+
+/// Refuses what anybody could guess by hand, as the key store does.
+pub(crate) fn check_new(passphrase: SecureString) -> Result<SecureString, Failure> {
+    if passphrase.len() < MIN_NEW_LEN {
+        return Err(Failure::usage("a passphrase has at least 8 bytes; several words are better"));
+    }
+    Ok(passphrase)
 }
 
 /// Asks twice on the terminal, for a passphrase that nobody could correct later.

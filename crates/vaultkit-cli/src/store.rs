@@ -1,10 +1,12 @@
-//! The key store of this run: where it is, with which master secret, and who may open with it.
+//! The key stores of this run: where they are, with which master secret, and whose slots are theirs.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use vaultkit::core::header::{Header, Slot, SlotKind};
 use vaultkit::core::{ErrorKind, KeyId};
-use vaultkit::envelope::{AllowedKeys, EnvelopeBuilder, EnvelopeEncryption};
+use vaultkit::envelope::{AllowedKeys, Recipient};
 use vaultkit::kms::KmsUri;
 use vaultkit::kms::local::{Created, LocalKms, LocalKmsConfig, MasterSource};
 
@@ -37,23 +39,41 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub(crate) fn open(
+    /// All stores of --kms, the primary first; without one the store in the user's data folder.
+    pub(crate) fn open_all(
         global: &Global,
         report: &Report,
         missing: Missing,
+    ) -> Result<Vec<Self>, Failure> {
+        let (first, others) =
+            global.kms.split_first().map_or((None, &[][..]), |(a, b)| (Some(a), b));
+        let place = Place::of(first.map(OsStr::new), global.key.as_deref())?;
+        let mut stores = vec![Self::open(place, Some(global), report, missing)?];
+        for uri in others {
+            stores.push(Self::named(uri, report)?);
+        }
+        Ok(stores)
+    }
+
+    /// The existing store of a URI, with the master secret in its folder or its passphrase.
+    pub(crate) fn named(uri: &OsStr, report: &Report) -> Result<Self, Failure> {
+        Self::open(Place::of(Some(uri), None)?, None, report, Missing::Refuse)
+    }
+
+    fn open(
+        place: Place,
+        global: Option<&Global>,
+        report: &Report,
+        missing: Missing,
     ) -> Result<Self, Failure> {
-        let place = Place::of(global)?;
         let exists = place.folder.join(KEY_FILE).exists();
         let make = match missing {
             Missing::Refuse => false,
             Missing::MakeDefault => !place.is_named && place.asks_for_default(),
             Missing::MakeEmpty => true,
         };
-        let config = LocalKmsConfig::new(&place.folder).with_master(master(
-            global,
-            &place.folder,
-            !exists && make,
-        )?);
+        let master = master(global, &place.folder, !exists && make)?;
+        let config = LocalKmsConfig::new(&place.folder).with_master(master);
         if !make {
             let kms = LocalKms::open(config)?;
             report.detail(format_args!("key store {}", text::path(&place.folder)));
@@ -67,11 +87,18 @@ impl Store {
         Ok(Self { kms: Arc::new(kms), key: place.key })
     }
 
+    /// Whether there is a store where one is looked for if none is named.
+    pub(crate) fn default_exists() -> bool {
+        data_folder().is_ok_and(|folder| folder.join(KEY_FILE).exists())
+    }
+
     /// The settings of the store that a backup is to be restored into.
     pub(crate) fn config_to_restore(global: &Global) -> Result<LocalKmsConfig, Failure> {
-        let folder = Place::of(global)?.folder;
+        only_one(global)?;
+        let first = global.kms.first().map(|uri| &**uri);
+        let folder = Place::of(first, global.key.as_deref())?.folder;
         let is_new = !folder.join(KEY_FILE).exists();
-        Ok(LocalKmsConfig::new(&folder).with_master(master(global, &folder, is_new)?))
+        Ok(LocalKmsConfig::new(&folder).with_master(master(Some(global), &folder, is_new)?))
     }
 
     /// The key to seal under.
@@ -79,39 +106,50 @@ impl Store {
         self.key.clone().unwrap_or_else(|| self.kms.key_id(DEFAULT_KEY))
     }
 
-    /// The key that was named, if any.
-    pub(crate) fn named_key(&self) -> Option<&KeyId> {
-        self.key.as_ref()
+    /// The key to seal under, as somebody whom a message is sealed for.
+    pub(crate) fn recipient(&self) -> Recipient {
+        Recipient::kms(self.kms.clone(), self.sealing_key())
     }
 
-    /// Whether a key id, as it stands in a header, is one of this store.
-    pub(crate) fn owns(&self, key_id: &str) -> bool {
-        key_id.starts_with(&self.prefix())
+    /// The named key; without one, the keys of this store that the message has slots for.
+    pub(crate) fn keys_of(&self, header: &Header) -> Vec<KeyId> {
+        if let Some(key) = &self.key {
+            return vec![key.clone()];
+        }
+        let own = header.slots.iter().filter(|slot| self.owns(slot));
+        own.map(|slot| KeyId::new(slot.key_id_text())).collect()
+    }
+
+    /// Whether a slot's key is one of this store.
+    pub(crate) fn owns(&self, slot: &Slot) -> bool {
+        slot.kind == SlotKind::LOCAL && slot.key_id_text().starts_with(&self.prefix())
     }
 
     fn prefix(&self) -> String {
         format!("local:{}#", self.kms.store_id())
     }
 
-    /// The keys of this store: all of them, or the named one.
-    pub(crate) fn allowed(&self) -> AllowedKeys {
+    /// Allows the keys of this store: all of them, or the named one.
+    pub(crate) fn allow(&self, keys: AllowedKeys) -> AllowedKeys {
         match &self.key {
-            Some(key) => AllowedKeys::none().key(self.kms.clone(), key.clone()),
-            None => self.all_keys(),
+            Some(key) => keys.key(self.kms.clone(), key.clone()),
+            None => self.allow_all(keys),
         }
     }
 
-    /// All keys of this store.
-    pub(crate) fn all_keys(&self) -> AllowedKeys {
+    /// Allows all keys of this store.
+    pub(crate) fn allow_all(&self, keys: AllowedKeys) -> AllowedKeys {
         let prefix = self.prefix();
-        AllowedKeys::none()
-            .any_key_matching(self.kms.clone(), move |key_id| key_id.as_str().starts_with(&prefix))
+        keys.any_key_matching(self.kms.clone(), move |key_id| key_id.as_str().starts_with(&prefix))
     }
+}
 
-    /// An envelope that seals under `key`; who may open is still to be said.
-    pub(crate) fn envelope(&self, key: KeyId, scope: &[(String, String)]) -> EnvelopeBuilder {
-        EnvelopeEncryption::builder(self.kms.clone(), key).scope(scope.iter().cloned())
+/// What manages keys does so in one store.
+pub(crate) fn only_one(global: &Global) -> Result<(), Failure> {
+    if global.kms.len() > 1 {
+        return Err(Failure::usage("this works on one key store; name one with --kms"));
     }
+    Ok(())
 }
 
 /// Where to look.
@@ -123,12 +161,12 @@ struct Place {
 }
 
 impl Place {
-    fn of(global: &Global) -> Result<Self, Failure> {
-        let key = global.key.as_deref().map(KeyId::from);
+    fn of(uri: Option<&OsStr>, key: Option<&str>) -> Result<Self, Failure> {
+        let key = key.map(KeyId::from);
         if let Some(key) = &key {
             key.check()?;
         }
-        let Some(uri) = &global.kms else {
+        let Some(uri) = uri else {
             return Ok(Self { folder: data_folder()?, key, is_named: false });
         };
         let (folder, in_uri) = match KmsUri::parse(uri)? {
@@ -169,21 +207,23 @@ fn expand_home(folder: PathBuf) -> PathBuf {
     }
 }
 
-fn master(global: &Global, folder: &Path, is_new: bool) -> Result<MasterSource, Failure> {
-    if let Some(number) = global.master_fd {
+/// `global` is for the first store alone: a descriptor can be read once.
+fn master(global: Option<&Global>, folder: &Path, is_new: bool) -> Result<MasterSource, Failure> {
+    if let Some(number) = global.and_then(|global| global.master_fd) {
         return Ok(MasterSource::Fd(number));
     }
-    if let Some(name) = &global.master_env {
+    if let Some(name) = global.and_then(|global| global.master_env.as_ref()) {
         return Ok(MasterSource::Env(name.clone()));
     }
-    if let Some(number) = global.passphrase_fd {
+    if let Some(number) = global.and_then(|global| global.master_passphrase_fd) {
         return Ok(MasterSource::Passphrase(prompt::from_descriptor(number)?));
     }
-    if global.passphrase && is_new {
+    let asked_for = global.is_some_and(|global| global.master_passphrase);
+    if asked_for && is_new {
         let question = format!("new passphrase for the key store {}", text::path(folder));
         return Ok(MasterSource::Passphrase(prompt::ask_new(&question)?));
     }
-    if global.passphrase || LocalKms::wants_passphrase(folder) {
+    if asked_for || LocalKms::wants_passphrase(folder) {
         let question = format!("passphrase for the key store {}", text::path(folder));
         return Ok(MasterSource::Passphrase(prompt::ask(&question)?));
     }

@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use vaultkit::core::KeyVersion;
+use vaultkit::core::header::{Slot, SlotKind};
+
 /// A size as people say it: `2.1 MB`, in powers of ten.
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
@@ -71,6 +74,26 @@ pub(crate) fn safe(text: &str) -> String {
 /// As [`safe`], for text that may have lines of its own.
 pub(crate) fn safe_lines(text: &str) -> String {
     text.lines().map(safe).collect::<Vec<_>>().join("\n")
+}
+
+/// Whom a key slot is for.
+pub(crate) fn slot_name(slot: &Slot) -> String {
+    key_name(slot.kind, &slot.key_id_text())
+}
+
+/// A key by kind and id.
+pub(crate) fn key_name(kind: SlotKind, id: &str) -> String {
+    match kind.name() {
+        // The id of a local key begins with the name of its kind.
+        "local" => safe(id),
+        kind if id.is_empty() => kind.to_owned(),
+        kind => format!("{kind} {}", safe(id)),
+    }
+}
+
+/// The version of a key, to stand behind its name; people's keys have none.
+pub(crate) fn version(kind: SlotKind, version: &KeyVersion) -> String {
+    if kind.requires_exclusive() { String::new() } else { format!("  version {version}") }
 }
 
 /// Bytes as hexadecimal.

@@ -7,12 +7,14 @@ mod it {
     mod bad_input;
     mod damage;
     mod exit_codes;
+    mod identities;
     mod interrupt;
     mod json;
     mod key_store;
     mod keys;
     mod output;
     mod readme;
+    mod recipients;
     mod seal_and_open;
     mod secrets;
     mod support;

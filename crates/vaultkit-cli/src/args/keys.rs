@@ -8,6 +8,21 @@ use crate::help;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
+    /// Make a private key in a new file and print its public key; needs no key store
+    #[command(after_help = help::GENERATE)]
+    Generate {
+        /// New file, for its owner alone
+        file: PathBuf,
+        /// An RSA key of 3,072 bits, for programs that know no X25519
+        #[cfg(feature = "rsa")]
+        #[arg(long)]
+        rsa: bool,
+    },
+    /// Print the public keys of a file with private keys
+    Public {
+        /// File that `generate` made; - is standard input
+        file: PathBuf,
+    },
     /// Make a key, and the store if there is none
     Create {
         /// Name: letters, digits and ._-

@@ -109,12 +109,16 @@ fn describe(input: &Path, parsed: &ParsedHeader<'_>, length: &Length) -> String 
         length.describe(header.suite)
     );
     for (number, slot) in (1..).zip(&header.slots) {
+        let name = text::slot_name(slot);
+        let version = text::version(slot.kind, &slot.version);
+        let _ = writeln!(out, "slot {number}  {name}{version}   {}", slot_note(slot));
+    }
+    let missing = header.slots.iter().filter(|slot| slot.is_missing()).count();
+    if missing > 0 {
         let _ = writeln!(
             out,
-            "slot {number}  {}  version {}   {}",
-            text::safe(&slot_name(slot)),
-            slot.version,
-            slot_note(slot)
+            "missing {missing} of {} slots: `vaultkit fill` fills them",
+            header.slots.len()
         );
     }
     if header.threshold > 1 {
@@ -149,16 +153,6 @@ fn shape_name(shape: Shape) -> &'static str {
     }
 }
 
-fn slot_name(slot: &Slot) -> String {
-    let id = slot.key_id_text();
-    match slot.kind.name() {
-        // The id of a local key begins with the name of its kind.
-        "local" => id,
-        kind if id.is_empty() => kind.to_owned(),
-        kind => format!("{kind} {id}"),
-    }
-}
-
 fn slot_note(slot: &Slot) -> &'static str {
     match slot.binding {
         _ if slot.is_missing() => "still to be filled in",
@@ -185,6 +179,7 @@ fn object(input: &Path, parsed: &ParsedHeader<'_>, total: u64, length: &Length) 
         "length_is_possible": !matches!(length, Length::Impossible),
         "exclusive": header.exclusive,
         "threshold": header.threshold,
+        "missing_slots": header.slots.iter().filter(|slot| slot.is_missing()).count(),
         "epoch": header.epoch,
         "data_key_id": text::hex(&header.data_key_id),
         "scope": scope,
@@ -193,13 +188,15 @@ fn object(input: &Path, parsed: &ParsedHeader<'_>, total: u64, length: &Length) 
     }})
 }
 
-fn slot_object(slot: &Slot) -> Value {
+/// A slot for `--json`.
+pub(super) fn slot_object(slot: &Slot) -> Value {
     json!({
         "kind": slot.kind.name(),
         "key": slot.key_id_text(),
         "version": slot.version.as_str(),
         "scope_bound_by": if slot.binding == Binding::Kms { "kms" } else { "mac" },
         "filled": !slot.is_missing(),
+        "share": (slot.share_index > 0).then_some(slot.share_index),
     })
 }
 

@@ -14,6 +14,7 @@ use crate::store::Missing;
 use crate::text;
 
 mod backup;
+mod people;
 mod show;
 
 /// Keys asked for at once.
@@ -28,6 +29,14 @@ pub(super) fn run(app: &App<'_>, command: &KeysCommand) -> Exit {
 
 async fn dispatch(app: &App<'_>, command: &KeysCommand) -> Result<(), Failure> {
     match command {
+        #[cfg(feature = "rsa")]
+        KeysCommand::Generate { file, rsa: true } => {
+            people::generate(app, file, vaultkit::envelope::PrivateKey::generate_rsa)
+        }
+        KeysCommand::Generate { file, .. } => {
+            people::generate(app, file, vaultkit::envelope::PrivateKey::generate)
+        }
+        KeysCommand::Public { file } => people::public(app, file),
         KeysCommand::Create { name, description } => create(app, name, description).await,
         KeysCommand::List => list(app).await,
         KeysCommand::Show { name } => {

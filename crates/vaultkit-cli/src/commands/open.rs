@@ -14,9 +14,9 @@ use crate::app::{App, Bound, Counter};
 use crate::args::{OpenArgs, VerifyArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::openers::Openers;
 use crate::progress::Progress;
 use crate::source::{Source, parse_header};
-use crate::store::Missing;
 use crate::target::{Pending, Target};
 use crate::{platform, text};
 
@@ -26,23 +26,35 @@ pub(super) fn run(app: &App<'_>, args: &OpenArgs) -> Exit {
         app.check_outputs(&args.inputs, output)?;
         Ok(bound)
     }) {
-        Ok(bound) => app.for_each(&args.inputs, |input| open_one(app, input, args, &bound)),
+        Ok(bound) => {
+            let openers = Openers::new(app, &args.openers);
+            app.for_each(&args.inputs, |input| open_one(app, &openers, input, args, &bound))
+        }
         Err(failure) => app.report.failure(&failure),
     }
 }
 
 pub(super) fn verify(app: &App<'_>, args: &VerifyArgs) -> Exit {
     match Bound::check(&args.bound) {
-        Ok(bound) => app.for_each(&args.inputs, |input| verify_one(app, input, &bound)),
+        Ok(bound) => {
+            let openers = Openers::new(app, &args.openers);
+            app.for_each(&args.inputs, |input| verify_one(app, &openers, input, &bound))
+        }
         Err(failure) => app.report.failure(&failure),
     }
 }
 
-fn open_one(app: &App<'_>, input: &Path, args: &OpenArgs, bound: &Bound) -> Result<(), Failure> {
+fn open_one(
+    app: &App<'_>,
+    openers: &Openers<'_>,
+    input: &Path,
+    args: &OpenArgs,
+    bound: &Bound,
+) -> Result<(), Failure> {
     let source = Source::open(input)?;
     let target = Target::of(input, args.output.output.as_deref(), opened_name)?;
     target.check(args.output.force)?;
-    let message = Message::open(app, source, bound, "opening")?;
+    let message = Message::open(openers, source, bound, "opening")?;
     let opened_by = message.opened_by().clone();
     let bytes = match &target {
         Target::Stdout => {
@@ -68,27 +80,39 @@ fn open_one(app: &App<'_>, input: &Path, args: &OpenArgs, bound: &Bound) -> Resu
     tell_key(app, &opened_by);
     let object = json!({ "opened": {
         "input": input, "output": output, "plaintext_bytes": bytes,
-        "key": opened_by.key_id.as_str(), "key_version": opened_by.version.as_str(),
+        "kind": opened_by.kind.name(), "key": opened_by.key_id.as_str(),
+        "key_version": opened_by.version.as_str(),
     }});
     app.report.done(format_args!("{input} -> {output}   {}", text::size(bytes)), &object)
 }
 
-fn verify_one(app: &App<'_>, input: &Path, bound: &Bound) -> Result<(), Failure> {
-    let message = Message::open(app, Source::open(input)?, bound, "verifying")?;
+fn verify_one(
+    app: &App<'_>,
+    openers: &Openers<'_>,
+    input: &Path,
+    bound: &Bound,
+) -> Result<(), Failure> {
+    let message = Message::open(openers, Source::open(input)?, bound, "verifying")?;
     let opened_by = message.opened_by().clone();
     let bytes = message.write_to(app, io::sink())?;
     let input = text::path(input);
     tell_key(app, &opened_by);
     let object = json!({ "verified": {
         "input": input, "plaintext_bytes": bytes,
-        "key": opened_by.key_id.as_str(), "key_version": opened_by.version.as_str(),
+        "kind": opened_by.kind.name(), "key": opened_by.key_id.as_str(),
+        "key_version": opened_by.version.as_str(),
     }});
     app.report.done(format_args!("{input}: authentic and whole   {}", text::size(bytes)), &object)
 }
 
 fn tell_key(app: &App<'_>, opened_by: &OpenedBy) {
-    let OpenedBy { slot, key_id, version, .. } = opened_by;
-    app.report.detail(format_args!("opened by slot {}: {key_id} version {version}", slot + 1));
+    for OpenedBy { slot, kind, key_id, version, .. } in
+        std::iter::once(opened_by).chain(&opened_by.together_with)
+    {
+        let name = text::key_name(*kind, key_id.as_str());
+        let version = text::version(*kind, version);
+        app.report.detail(format_args!("opened by slot {}: {name}{version}", slot + 1));
+    }
 }
 
 /// A message whose key is at hand and whose header is verified.
@@ -105,18 +129,14 @@ enum Content {
 
 impl Message {
     fn open(
-        app: &App<'_>,
+        openers: &Openers<'_>,
         mut source: Source,
         bound: &Bound,
         doing: &'static str,
     ) -> Result<Self, Failure> {
         let header = source.read_header()?;
         let parsed = parse_header(&header)?;
-        let store = app.store(Missing::Refuse)?;
-        let envelope = store
-            .envelope(store.sealing_key(), &bound.scope)
-            .allow_only(store.allowed())
-            .build()?;
+        let envelope = openers.keys(&parsed.header)?.envelope(&bound.scope)?;
         let content = open_content(&envelope, &mut source, &parsed, bound)?;
         Ok(Self { source, content, doing })
     }

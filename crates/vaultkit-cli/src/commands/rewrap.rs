@@ -1,169 +1,124 @@
-//! `vaultkit rewrap`: a new header before the same body, in place.
+//! `vaultkit rewrap`: the current versions of a message's keys, or other keys.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::path::Path;
-
-use serde_json::{Value, json};
-use vaultkit::core::header::{Header, ParsedHeader, SlotKind, parse};
+use vaultkit::core::header::ParsedHeader;
 use vaultkit::core::{ErrorKind, KeyId};
-use vaultkit::envelope::Rewrapped;
+use vaultkit::envelope::{EnvelopeEncryption, Recipient, Recipients, Rewrapped};
 
+use super::in_place::{Change, Changed, scope};
 use crate::app::App;
 use crate::args::RewrapArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::progress::Progress;
-use crate::source::{Source, is_dash, parse_header};
-use crate::store::{Missing, Store};
-use crate::target::Pending;
-use crate::{platform, text};
+use crate::openers::{Keys, Openers};
+use crate::store::Store;
+use crate::text;
+use crate::who::Who;
 
-/// Bytes copied between two looks at the progress bar.
-const PIECE: u64 = 64 << 20;
+const CHANGE: Change<'_> =
+    Change { name: "rewrapped", doing: "rewrapping", nothing: "current, nothing to do" };
 
-pub(super) fn one(app: &App<'_>, input: &Path, args: &RewrapArgs) -> Result<(), Failure> {
-    if is_dash(input) {
-        return Err(Failure::usage("rewrap changes files in place; name a file"));
+pub(super) fn run(app: &App<'_>, args: &RewrapArgs) -> Exit {
+    let openers = Openers::new(app, &args.header.openers);
+    let goal = std::cell::OnceCell::new();
+    if let Err(failure) = check(args) {
+        return app.report.failure(&failure);
     }
-    let mut source = Source::open(input)?;
-    let (Some(len), Some(rights)) = (source.len, source.rights) else {
-        return Err(empty_or_pipe(&source));
-    };
-    let before = source.file.metadata().map_err(|error| Failure::io(input, "read it", &error))?;
-    let header = source.read_header()?;
-    let parsed = parse_header(&header)?;
-    let store = app.store(Missing::Refuse)?;
-    let key = target_key(store, &parsed)?;
-    let scope = scope(args, &parsed.header);
-    let envelope = store.envelope(key.clone(), &scope).allow_only(store.all_keys()).build()?;
-    let rewrapped = pollster::block_on(envelope.rewrap_header(&header))?;
-    let Rewrapped::Changed(new) = rewrapped else {
-        let line = format!("{}: current, nothing to do", text::path(input));
-        return app.report.done(line, &object(input, false, &parsed.header));
-    };
-    // Through a link the file itself is replaced and the link stays.
-    let file = fs::canonicalize(input).map_err(|error| Failure::io(input, "find it", &error))?;
-    let pending = Pending::create(&file)?;
-    let progress = Progress::start(&app.report, "rewrapping", Some(len));
-    let body = Body { file: &source.file, start: header.len() as u64, len };
-    write(&new, &body, pending.file(), &progress)
-        .map_err(|error| Failure::io(input, "write it", &error))?;
-    pending.keep_rights(rights)?;
-    refuse_changed(&file, &before)?;
-    pending.commit(true)?;
-    drop(progress);
-    let object = object(input, true, &parse(&new)?.header);
-    app.report
-        .done(format_args!("{}: moved to the current version of {key}", text::path(input)), &object)
-}
-
-/// What another program wrote there meanwhile is not thrown away.
-fn refuse_changed(file: &Path, before: &fs::Metadata) -> Result<(), Failure> {
-    if fs::metadata(file).is_ok_and(|now| platform::is_unchanged(before, &now)) {
-        return Ok(());
-    }
-    let message = "another program changed it meanwhile; it is kept as it is, try again";
-    Err(Failure::new(Exit::Io, ErrorKind::Conflict, message))
-}
-
-/// The named key, or the key of this store that can open the message already.
-fn target_key(store: &Store, parsed: &ParsedHeader<'_>) -> Result<KeyId, Failure> {
-    if let Some(key) = store.named_key() {
-        return Ok(key.clone());
-    }
-    let slots = &parsed.header.slots;
-    let own = slots.iter().find(|slot| {
-        slot.kind == SlotKind::LOCAL && !slot.is_missing() && store.owns(&slot.key_id_text())
-    });
-    own.map(|slot| KeyId::new(slot.key_id_text())).ok_or_else(|| {
-        let keys: Vec<String> = slots.iter().map(|slot| slot.key_id_text()).collect();
-        let message = format!(
-            "none of its keys is in this key store: it was sealed for {}; name the store with --kms",
-            keys.join(", ")
-        );
-        Failure::new(Exit::Key, ErrorKind::KeyNotAllowed, message)
+    app.for_each(&args.header.inputs, |input| {
+        CHANGE.run(app, input, |parsed| {
+            let keys = openers.keys(&parsed.header)?;
+            let scope = scope(&args.header, &parsed.header);
+            match app.keys(&goal, || Goal::read(app, args))? {
+                Some(goal) => to_others(&keys, parsed, &scope, goal),
+                None => to_current(&keys, parsed, &scope),
+            }
+        })
     })
 }
 
-/// The scope as given, else as stored; the header's MAC tells whether it is the right one.
-fn scope(args: &RewrapArgs, header: &Header) -> Vec<(String, String)> {
-    if !args.scope.is_empty() {
-        return args.scope.clone();
+fn check(args: &RewrapArgs) -> Result<(), Failure> {
+    if args.threshold.is_some() && args.to.is_empty() {
+        return Err(Failure::usage("--threshold says how many of --to must agree; name them"));
     }
-    let stored = header.stored_scope().unwrap_or_default();
-    stored.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    Ok(())
 }
 
-/// What follows the old header.
-struct Body<'a> {
-    file: &'a File,
-    start: u64,
-    len: u64,
+/// Who opens from now on.
+struct Goal {
+    who: Vec<Who>,
+    recipients: Recipients,
+    names: String,
 }
 
-/// Writes header and body. Where both headers have one length and the file system shares blocks, the
-/// body is not copied at all; otherwise the system copies it without taking it through this process.
-fn write(header: &[u8], body: &Body<'_>, output: &File, progress: &Progress) -> io::Result<()> {
-    let count = progress.counter();
-    let same_place = header.len() as u64 == body.start;
-    if same_place && platform::share_blocks(body.file, output) {
-        count(body.len);
-        return platform::write_all_at(output, header, 0);
-    }
-    platform::write_all_at(output, header, 0)?;
-    let (mut from, mut to) = (body.file, output);
-    from.seek(SeekFrom::Start(body.start))?;
-    to.seek(SeekFrom::Start(header.len() as u64))?;
-    loop {
-        let copied = io::copy(&mut from.take(PIECE), &mut to)?;
-        count(copied);
-        if copied < PIECE {
-            break;
+impl Goal {
+    fn read(app: &App<'_>, args: &RewrapArgs) -> Result<Option<Self>, Failure> {
+        let who = Who::read_all(app, &args.to)?;
+        let passphrase = args.passphrase.get()?;
+        let mut names: Vec<String> = who.iter().map(Who::name).collect();
+        names.extend(passphrase.iter().map(|_| "a passphrase".to_owned()));
+        let people = passphrase.map(Recipient::passphrase);
+        let all: Vec<Recipient> = who.iter().map(Who::recipient).chain(people).collect();
+        if all.is_empty() {
+            return Ok(None);
         }
-    }
-    let copied = to.stream_position()? - header.len() as u64;
-    if copied == body.len - body.start {
-        return Ok(());
-    }
-    Err(io::Error::other("the file changed its length while it was copied; try again"))
-}
-
-fn empty_or_pipe(source: &Source) -> Failure {
-    if source.file.metadata().is_ok_and(|meta| meta.is_file()) {
-        Failure::malformed("not a sealed file: it is empty; name a file that vaultkit sealed")
-    } else {
-        Failure::new(Exit::Io, ErrorKind::Io, "rewrap changes files in place, and this is none")
+        let recipients = match args.threshold {
+            Some(needed) => Recipients::threshold(needed, all),
+            None => Recipients::all(all),
+        };
+        Ok(Some(Self { who, recipients, names: names.join(", ") }))
     }
 }
 
-fn object(input: &Path, changed: bool, header: &Header) -> Value {
-    let slots: Vec<Value> = header
-        .slots
+/// The slots at hand give way to those of `goal`.
+fn to_others(
+    keys: &Keys<'_>,
+    parsed: &ParsedHeader<'_>,
+    scope: &[(String, String)],
+    goal: &Goal,
+) -> Result<Changed, Failure> {
+    // A new slot is opened before the old ones are given up.
+    let allowed = goal.who.iter().fold(keys.allowed_to_change(), |allowed, who| match who {
+        Who::Store(store) => allowed.key(store.kms.clone(), store.sealing_key()),
+        Who::Public(_) => allowed,
+    });
+    let envelope = EnvelopeEncryption::to(goal.recipients.clone())
+        .scope(scope.iter().cloned())
+        .allow_only(allowed)
+        .build()?;
+    let new = pollster::block_on(envelope.rewrap_to(parsed.bytes, &goal.recipients))?;
+    Ok(Some((new, format!("opens for {} from now on", goal.names))))
+}
+
+/// The current version of each key that the stores at hand have in it, or the key that was named.
+fn to_current(
+    keys: &Keys<'_>,
+    parsed: &ParsedHeader<'_>,
+    scope: &[(String, String)],
+) -> Result<Changed, Failure> {
+    let targets: Vec<(&Store, KeyId)> = keys
+        .stores()
         .iter()
-        .map(|slot| json!({ "key": slot.key_id_text(), "version": slot.version.as_str() }))
+        .flat_map(|store| store.keys_of(&parsed.header).into_iter().map(move |key| (store, key)))
         .collect();
-    json!({ "rewrapped": { "path": text::path(input), "changed": changed, "slots": slots } })
+    if targets.is_empty() {
+        return Err(no_key_at_hand(parsed));
+    }
+    let recipients =
+        targets.iter().map(|(store, key)| Recipient::kms(store.kms.clone(), key.clone()));
+    let envelope = EnvelopeEncryption::to(Recipients::all(recipients))
+        .scope(scope.iter().cloned())
+        .allow_only(keys.allowed_to_change())
+        .build()?;
+    let rewrapped = pollster::block_on(envelope.rewrap_header(parsed.bytes))?;
+    let Rewrapped::Changed(new) = rewrapped else { return Ok(None) };
+    let names: Vec<&str> = targets.iter().map(|(_, key)| key.as_str()).collect();
+    Ok(Some((new, format!("moved to the current version of {}", names.join(", ")))))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_that_was_written_or_replaced_meanwhile_is_not_replaced() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("message.vk");
-        fs::write(&path, "one").unwrap();
-        let before = fs::metadata(&path).unwrap();
-        assert!(refuse_changed(&path, &before).is_ok());
-        fs::write(&path, "longer").unwrap();
-        assert!(refuse_changed(&path, &before).is_err());
-        let other = folder.path().join("other");
-        fs::write(&other, "one").unwrap();
-        fs::rename(&other, &path).unwrap();
-        assert!(refuse_changed(&path, &before).is_err());
-        fs::remove_file(&path).unwrap();
-        assert!(refuse_changed(&path, &before).is_err());
-    }
+fn no_key_at_hand(parsed: &ParsedHeader<'_>) -> Failure {
+    let names: Vec<String> = parsed.header.slots.iter().map(text::slot_name).collect();
+    let message = format!(
+        "none of its keys is in a key store at hand: it was sealed for {}; name the store with --kms, or say with --to who shall open it",
+        names.join(", ")
+    );
+    Failure::new(Exit::Key, ErrorKind::KeyNotAllowed, message)
 }

@@ -1,13 +1,13 @@
 //! `vaultkit seal`: files and pipes to sealed streams.
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use vaultkit::core::KeyId;
 use vaultkit::core::aead::{AeadAlgorithm, AeadBackend};
-use vaultkit::envelope::StreamSealer;
+use vaultkit::envelope::{EnvelopeEncryption, StreamSealer};
 
 use crate::app::{App, Bound, Counter};
 use crate::args::SealArgs;
@@ -15,9 +15,12 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::source::Source;
-use crate::store::Missing;
 use crate::target::{Pending, Target};
 use crate::{platform, text};
+
+mod recipients;
+
+use recipients::Sealing;
 
 pub(super) fn run(app: &App<'_>, args: &SealArgs) -> Exit {
     let output = args.output.output.as_deref();
@@ -25,12 +28,21 @@ pub(super) fn run(app: &App<'_>, args: &SealArgs) -> Exit {
         app.check_outputs(&args.inputs, output)?;
         Ok(bound)
     }) {
-        Ok(bound) => app.for_each(&args.inputs, |input| one(app, input, args, &bound)),
+        Ok(bound) => {
+            let sealing = OnceCell::new();
+            app.for_each(&args.inputs, |input| one(app, input, args, &bound, &sealing))
+        }
         Err(failure) => app.report.failure(&failure),
     }
 }
 
-fn one(app: &App<'_>, input: &Path, args: &SealArgs, bound: &Bound) -> Result<(), Failure> {
+fn one(
+    app: &App<'_>,
+    input: &Path,
+    args: &SealArgs,
+    bound: &Bound,
+    sealing: &OnceCell<Sealing>,
+) -> Result<(), Failure> {
     let source = Source::open(input)?;
     let target = Target::of(input, args.output.output.as_deref(), |input| Ok(sealed_name(input)))?;
     target.check(args.output.force)?;
@@ -39,13 +51,13 @@ fn one(app: &App<'_>, input: &Path, args: &SealArgs, bound: &Bound) -> Result<()
             "a sealed file is no text for a terminal; redirect it with >, or name a file with -o",
         ));
     }
-    let store = app.store(Missing::MakeDefault)?;
-    let key = store.sealing_key();
-    let envelope = store.envelope(key.clone(), &bound.scope).build()?;
+    let sealing = app.keys(sealing, || Sealing::read(app, &args.seal_for))?;
+    let builder = EnvelopeEncryption::to(sealing.recipients.clone());
+    let envelope = builder.scope(bound.scope.iter().cloned()).build()?;
     let sealer = pollster::block_on(envelope.seal_stream(&bound.context, source.len))?;
     let bytes = write(app, sealer, &source, &target, args.output.force)?;
     warn_if_changed(app, input, &source);
-    tell(app, input, &target, bytes, &key)
+    tell(app, input, &target, bytes, sealing)
 }
 
 /// Seals all of `source`; gives the bytes of plaintext.
@@ -103,7 +115,7 @@ fn tell(
     input: &Path,
     target: &Target,
     bytes: u64,
-    key: &KeyId,
+    sealing: &Sealing,
 ) -> Result<(), Failure> {
     let output = match target {
         Target::Stdout => "-".to_owned(),
@@ -111,10 +123,12 @@ fn tell(
     };
     let input = text::path(input);
     let object = json!({ "sealed": {
-        "input": input, "output": output, "plaintext_bytes": bytes, "key": key.as_str(),
+        "input": input, "output": output, "plaintext_bytes": bytes,
+        "key": sealing.names.first(), "recipients": sealing.names,
     }});
     let backend = AeadBackend::fastest(AeadAlgorithm::Aes256Gcm);
-    app.report.detail(format_args!("key {key}, {} threads, {backend:?}", app.workers().get()));
+    let names = sealing.names.join(", ");
+    app.report.detail(format_args!("key {names}, {} threads, {backend:?}", app.workers().get()));
     app.report.done(format_args!("{input} -> {output}   {}", text::size(bytes)), &object)
 }
 

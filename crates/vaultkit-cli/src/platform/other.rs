@@ -29,6 +29,10 @@ pub(crate) fn is_unchanged(before: &Metadata, now: &Metadata) -> bool {
     before.len() == now.len() && before.modified().ok() == now.modified().ok()
 }
 
+pub(crate) fn is_open_to_others(_: &Metadata) -> bool {
+    false
+}
+
 pub(crate) fn is_device(_: &Metadata) -> bool {
     false
 }

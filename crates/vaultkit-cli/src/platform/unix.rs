@@ -75,6 +75,11 @@ pub(crate) fn is_device(meta: &Metadata) -> bool {
     kind.is_char_device() || kind.is_block_device()
 }
 
+/// Whether somebody besides the owner may do anything with it.
+pub(crate) fn is_open_to_others(meta: &Metadata) -> bool {
+    meta.mode() & 0o077 != 0
+}
+
 /// A new file for its owner alone.
 pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)

@@ -40,7 +40,8 @@ fn done_is_0_and_so_are_help_and_version() {
 #[test]
 fn help_tells_examples_and_exit_codes() {
     let desk = Desk::new();
-    for command in ["seal", "open", "verify", "inspect", "rewrap", "keys"] {
+    let commands = ["seal", "open", "verify", "inspect", "rewrap", "keys"];
+    for command in commands.into_iter().chain(["add-recipient", "remove-recipient", "fill"]) {
         let text = String::from_utf8(desk.done([command, "--help"]).out).unwrap();
         assert!(text.contains("Example") && text.contains("3  not authentic"), "{command}");
     }

@@ -29,6 +29,8 @@ fn every_result_is_one_object() {
         (&["keys", "enable", "k"], "key", 1),
         (&["keys", "delete", "k"], "key", 1),
         (&["keys", "cancel-delete", "k"], "key", 1),
+        (&["keys", "generate", "me.key"], "generated", 1),
+        (&["keys", "public", "me.key"], "public_keys", 1),
     ] {
         let ended = desk.done([&["--json"], args].concat());
         assert!(ended.err.is_empty(), "{}", ended.err);

@@ -112,7 +112,8 @@ fn a_store_under_a_passphrase_opens_with_it_alone() {
     desk.write("a", "text");
     desk.write("pass", "correct horse battery\n");
     desk.write("wrong", "correct horse\n");
-    let run = |file: &str| desk.shell(&format!("\"$V\" seal a -f --passphrase-fd 3 3< {file}"));
+    let run =
+        |file: &str| desk.shell(&format!("\"$V\" seal a -f --master-passphrase-fd 3 3< {file}"));
     assert_eq!(run("pass").code, 0);
     assert_eq!(run("wrong").code, 4);
     // Without a terminal nobody can be asked.

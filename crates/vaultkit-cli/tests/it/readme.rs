@@ -4,15 +4,16 @@ use std::path::Path;
 
 use super::support::Desk;
 
-/// The first block of commands in the README, with the program that these tests run.
-fn commands() -> Vec<String> {
+/// A block of commands in the README, with the program that these tests run.
+fn commands(block: usize) -> Vec<String> {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
     let text = std::fs::read_to_string(readme).unwrap();
-    let block = text.split("```console\n").nth(1).unwrap().split("```").next().unwrap();
+    let block = text.split("```console\n").nth(block).unwrap().split("```").next().unwrap();
     let lines = block.lines().filter_map(|line| line.strip_prefix("$ "));
     let ours = |line: &str| {
         line.replace("cargo run --quiet --release -p vaultkit-cli --", "\"$V\"")
             .replace("target/release/vaultkit", "\"$V\"")
+            .replacen("vaultkit ", "\"$V\" ", usize::from(line.starts_with("vaultkit ")))
     };
     lines.map(ours).collect()
 }
@@ -21,7 +22,7 @@ fn commands() -> Vec<String> {
 fn the_first_commands_seal_inspect_open_rotate_rewrap_and_open_again() {
     let desk = Desk::new();
     desk.write("README.md", "the real file");
-    let commands = commands();
+    let commands = commands(1);
     for word in ["seal", "inspect", "open", "rotate", "rewrap"] {
         assert!(commands.iter().any(|line| line.contains(word)), "{word}");
     }
@@ -31,4 +32,21 @@ fn the_first_commands_seal_inspect_open_rotate_rewrap_and_open_again() {
         assert_eq!(ended.code, 0, "{line}: {}", ended.err);
     }
     assert_eq!(desk.read("copy.md"), b"the real file");
+}
+
+#[test]
+fn the_commands_for_people_seal_and_open() {
+    let desk = Desk::new();
+    desk.write("notes.txt", "notes");
+    desk.done(["keys", "create", "default", "--kms", "local:keys"]);
+    let (asking, commands): (Vec<_>, Vec<_>) =
+        commands(2).into_iter().partition(|line| line.contains("--passphrase"));
+    assert_eq!((asking.len(), commands.len()), (1, 3));
+    for line in &commands {
+        // It would write over the file that it was sealed from.
+        let force = if line.contains("open") { " --force" } else { "" };
+        let ended = desk.shell(&format!("{line}{force}"));
+        assert_eq!(ended.code, 0, "{line}: {}", ended.err);
+    }
+    assert_eq!(desk.read("notes.txt"), b"notes");
 }
