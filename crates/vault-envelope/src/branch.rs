@@ -5,6 +5,7 @@
 //! dealing out key slots (`fresh`) and trying them (`unlock`).
 
 mod entry;
+mod fetch;
 mod kms;
 mod manage;
 mod memory;
@@ -135,6 +136,18 @@ pub(crate) struct Branches {
 impl Branches {
     fn new(settings: BranchKeys) -> Self {
         Self { settings, own: PerProcess::new(Own::new), counts: Counts::default() }
+    }
+}
+
+impl Branches {
+    /// Wipes branch keys that are too old, and says when the next one will be; for ever is never.
+    pub(crate) fn sweep(&self, now: Duration) -> Duration {
+        self.memory().map_or(Duration::MAX, |memory| memory.sweep(now))
+    }
+
+    /// Lets go of the branch key that was used longest ago; `false` if there is none.
+    pub(crate) fn evict_one(&self) -> bool {
+        self.memory().is_ok_and(|memory| memory.evict())
     }
 }
 

@@ -14,7 +14,7 @@ use vault_crypto_core::{CryptoError, ErrorKind, KeyId, KeyVersion, Operation, Re
 use super::memory::Memory;
 use super::place::{self, Name, ROOT};
 use super::{BranchStats, Branches, entry};
-use crate::{EnvelopeEncryption, Rewrapped};
+use crate::{EnvelopeEncryption, Invalidation, Rewrapped};
 
 /// Names per page while entries are rewrapped.
 const PAGE: usize = 100;
@@ -97,6 +97,10 @@ impl EnvelopeEncryption {
         let key = branches.make_version(self, &name, next).await?;
         let now = self.shared.clock.monotonic();
         branches.memory()?.postpone(&name, now + branches.settings.refresh);
+        // The data keys alone: their branch key stays at hand for what is already sealed.
+        if let Some(holdings) = self.shared.cache.holdings() {
+            holdings.invalidate(&Invalidation::Scope(self.scope.clone()));
+        }
         Ok(key.version)
     }
 

@@ -59,6 +59,8 @@ struct Shelf {
     uses: u64,
     /// Counts invalidations: what was begun before the last one is not kept.
     invalidations: u64,
+    /// No key is too old before this.
+    next_end: Duration,
 }
 
 /// What is known of one branch.
@@ -129,6 +131,7 @@ impl Memory {
         }
         known.keys.retain(|(_, other)| other.version != key.version);
         known.keys.push((now, key.clone()));
+        shelf.next_end = shelf.next_end.min(key.expires);
         while shelf.held() > most && shelf.drop_oldest_key() {}
     }
 
@@ -146,9 +149,11 @@ impl Memory {
         }
     }
 
-    /// Wipes what is too old, whether anybody asks for it or not.
-    pub(super) fn sweep(&self, now: Duration) {
-        self.lock().wipe(|_, key| key.expires <= now);
+    /// Wipes what is too old. Says when the next one will be.
+    pub(super) fn sweep(&self, now: Duration) -> Duration {
+        let mut shelf = self.lock();
+        shelf.wipe_old(now);
+        shelf.next_end
     }
 
     /// Drops the key that was used longest ago; `false` if there is none.
@@ -184,11 +189,22 @@ impl Shelf {
 
     fn use_key(&mut self, name: &Name, version: u32, now: Duration) -> Option<Arc<HeldKey>> {
         let tick = self.tick();
+        self.wipe_old(now);
         let known = self.branches.get_mut(name)?;
         known.used = tick;
         let (used, key) = known.keys.iter_mut().find(|(_, key)| key.version == version)?;
         *used = tick;
-        (now < key.expires).then(|| key.clone())
+        Some(key.clone())
+    }
+
+    /// Wipes what is too old, whether anybody asks for it or not.
+    fn wipe_old(&mut self, now: Duration) {
+        if now < self.next_end {
+            return;
+        }
+        self.wipe(|_, key| key.expires <= now);
+        let ends = self.branches.values().flat_map(|known| &known.keys).map(|(_, key)| key.expires);
+        self.next_end = ends.min().unwrap_or(Duration::MAX);
     }
 
     fn held(&self) -> usize {

@@ -6,20 +6,19 @@ use std::time::Duration;
 
 use vault_crypto_core::derive::branch_name;
 use vault_crypto_core::header::DATA_KEY_ID_LEN;
-use vault_crypto_core::locked::{Locked, LockedPool};
 use vault_crypto_core::{
-    CryptoError, DATA_KEY_LEN, ErrorKind, Operation, RandomSource as _, Result, SystemRandom,
+    CryptoError, ErrorKind, Operation, RandomSource as _, Result, SystemRandom,
 };
 
-use super::entry::Opened;
 use super::memory::{HeldKey, Memory};
 use super::place::Name;
-use super::store::Written;
 use super::{Branches, entry};
 use crate::cache::{Fetch, Flights, KeySource, SourcedKey};
 use crate::compact::CompactPrefix;
 use crate::{EnvelopeEncryption, Invalidation};
 
+/// How often a key is looked up that somebody invalidates at the same time.
+const ROUNDS: usize = 3;
 /// After a failed look for a newer version, the one in memory serves this much longer.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// How long a list of versions is believed when unknown ones are asked for.
@@ -35,14 +34,19 @@ impl KeySource for BranchSource {
         Box::pin(async move {
             let mut id = [0; DATA_KEY_ID_LEN];
             SystemRandom::new().fill(&mut id)?;
-            let newest = branches.newest(&envelope).await?;
-            let prefix = CompactPrefix {
-                suite: envelope.shared.record_suite,
-                padded: !envelope.shared.padding.is_none(),
-                branch: newest.version,
-                id,
-            };
-            sourced(&newest, &prefix, &envelope)
+            for _ in 0..ROUNDS {
+                let newest = branches.newest(&envelope).await?;
+                let prefix = CompactPrefix {
+                    suite: envelope.shared.record_suite,
+                    padded: !envelope.shared.padding.is_none(),
+                    branch: newest.version,
+                    id,
+                };
+                if let Some(sourced) = sourced(&newest, &prefix, &envelope) {
+                    return Ok(sourced);
+                }
+            }
+            Err(wiped())
         })
     }
 
@@ -51,8 +55,13 @@ impl KeySource for BranchSource {
         Box::pin(async move {
             let (prefix, _) = CompactPrefix::split(&front)?;
             check_prefix(&prefix, &envelope)?;
-            let key = branches.version(&envelope, prefix.branch).await?;
-            sourced(&key, &prefix, &envelope)
+            for _ in 0..ROUNDS {
+                let key = branches.version(&envelope, prefix.branch).await?;
+                if let Some(sourced) = sourced(&key, &prefix, &envelope) {
+                    return Ok(sourced);
+                }
+            }
+            Err(wiped())
         })
     }
 
@@ -63,13 +72,14 @@ impl KeySource for BranchSource {
     }
 }
 
+/// `None` where the branch key was wiped since it was looked up.
 fn sourced(
     key: &HeldKey,
     prefix: &CompactPrefix,
     envelope: &EnvelopeEncryption,
-) -> Result<SourcedKey> {
-    Ok(SourcedKey {
-        secret: key.data_key(&prefix.id, &envelope.scope).ok_or_else(wiped)?,
+) -> Option<SourcedKey> {
+    Some(SourcedKey {
+        secret: key.data_key(&prefix.id, &envelope.scope)?,
         front: prefix.encode().to_vec(),
         suite: prefix.suite,
         padded: prefix.padded,
@@ -135,7 +145,7 @@ impl Branches {
         envelope: &EnvelopeEncryption,
     ) -> Result<Arc<HeldKey>> {
         let name = branch_name(&envelope.scope);
-        match self.memory()?.to_seal(&name, envelope.shared.clock.monotonic()) {
+        match self.to_seal(envelope, &name)? {
             Some(key) => Ok(key),
             None => self.ask(envelope, name, Which::Newest).await,
         }
@@ -148,15 +158,32 @@ impl Branches {
         version: u32,
     ) -> Result<Arc<HeldKey>> {
         let name = branch_name(&envelope.scope);
-        let (memory, now) = (self.memory()?, envelope.shared.clock.monotonic());
-        if let Some(key) = memory.key(&name, version, now) {
+        if let Some(key) = self.held(envelope, &name, version)? {
             return Ok(key);
         }
-        if memory.knows_missing(&name, version, now) {
+        if self.memory()?.knows_missing(&name, version, envelope.shared.clock.monotonic()) {
             self.counts.refusals.add_one();
             return Err(unknown());
         }
         self.ask(envelope, name, Which::Version(version)).await
+    }
+
+    /// The key to seal with, where it is at hand and nobody needs to look for a newer one.
+    fn to_seal(&self, envelope: &EnvelopeEncryption, name: &Name) -> Result<Option<Arc<HeldKey>>> {
+        let now = envelope.shared.clock.monotonic();
+        Ok(self.memory()?.to_seal(name, now).filter(|key| still_allowed(envelope, key)))
+    }
+
+    /// A key that is at hand. That it may be used is asked each time: what unwrapped it may not be
+    /// allowed any more.
+    fn held(
+        &self,
+        envelope: &EnvelopeEncryption,
+        name: &Name,
+        version: u32,
+    ) -> Result<Option<Arc<HeldKey>>> {
+        let now = envelope.shared.clock.monotonic();
+        Ok(self.memory()?.key(name, version, now).filter(|key| still_allowed(envelope, key)))
     }
 
     /// Storage and KMS are asked once, however many wait.
@@ -187,6 +214,10 @@ impl Branches {
         name: &Name,
         version: u32,
     ) -> Result<Arc<HeldKey>> {
+        // Between the look of whoever asks and the seat taken another flight may have landed.
+        if let Some(key) = self.held(envelope, name, version)? {
+            return Ok(key);
+        }
         if let Some(key) = self.load(envelope, name, version).await? {
             return Ok(key);
         }
@@ -200,19 +231,29 @@ impl Branches {
 
     /// Looks for the newest version, and makes the first one where there is none.
     async fn refresh(&self, envelope: &EnvelopeEncryption, name: &Name) -> Result<Arc<HeldKey>> {
-        let seen = self.memory()?.newest_seen(name);
+        if let Some(key) = self.to_seal(envelope, name)? {
+            return Ok(key);
+        }
+        let memory = self.memory()?;
+        let looked = loop {
+            let seen = memory.newest_seen(name);
+            let looked = self.look(envelope, name, seen).await;
+            // A record that was opened meanwhile may have named a newer one.
+            if !looked.as_ref().is_ok_and(|key| key.version < memory.newest_seen(name)) {
+                break looked;
+            }
+        };
         let now = envelope.shared.clock.monotonic();
-        self.memory()?.sweep(now);
-        match self.look(envelope, name, seen).await {
+        match looked {
             Ok(key) => {
-                self.memory()?.postpone(name, now + self.settings.refresh);
+                memory.postpone(name, now + self.settings.refresh);
                 Ok(key)
             }
             // A storage or a KMS that is away for a while stops nobody who has a key.
             Err(error) if error.is_retryable() => {
-                let key = self.memory()?.key(name, seen, now).ok_or(error)?;
-                let wait = LOOK_AGAIN.min(self.settings.refresh);
-                self.memory()?.postpone(name, now + wait);
+                let held = self.held(envelope, name, memory.newest_seen(name))?;
+                let key = held.ok_or(error)?;
+                memory.postpone(name, now + LOOK_AGAIN.min(self.settings.refresh));
                 Ok(key)
             }
             Err(error) => Err(error),
@@ -230,91 +271,15 @@ impl Branches {
             Some(newest) if newest >= seen => newest,
             _ => return Err(put_back()),
         };
-        let now = envelope.shared.clock.monotonic();
-        if let Some(key) = self.memory()?.key(name, newest, now) {
+        if let Some(key) = self.held(envelope, name, newest)? {
             return Ok(key);
         }
         self.load(envelope, name, newest).await?.ok_or_else(put_back)
     }
+}
 
-    /// Makes a version that nobody has made; if somebody was first, takes theirs.
-    pub(super) async fn make_version(
-        &self,
-        envelope: &EnvelopeEncryption,
-        name: &Name,
-        version: u32,
-    ) -> Result<Arc<HeldKey>> {
-        let began = self.memory()?.invalidations();
-        self.counts.made.add_one();
-        let (made, entry) = envelope.new_branch_entry(name, version).await?;
-        // Stored before its first use: nothing is sealed under a key that nobody can find.
-        let opened = match self.write(name, version, &entry).await? {
-            Written::Ours => made,
-            Written::Theirs(entry) => self.open(envelope, &entry, name, version).await?,
-        };
-        self.keep(envelope, name, version, opened, began)
-    }
-
-    async fn load(
-        &self,
-        envelope: &EnvelopeEncryption,
-        name: &Name,
-        version: u32,
-    ) -> Result<Option<Arc<HeldKey>>> {
-        let began = self.memory()?.invalidations();
-        let Some(entry) = self.read(name, version).await? else { return Ok(None) };
-        let opened = self.open(envelope, &entry, name, version).await?;
-        self.keep(envelope, name, version, opened, began).map(Some)
-    }
-
-    async fn open(
-        &self,
-        envelope: &EnvelopeEncryption,
-        entry: &[u8],
-        name: &Name,
-        version: u32,
-    ) -> Result<Opened> {
-        self.counts.unwraps.add_one();
-        envelope.open_branch_entry(entry, name, version).await
-    }
-
-    fn keep(
-        &self,
-        envelope: &EnvelopeEncryption,
-        name: &Name,
-        version: u32,
-        opened: Opened,
-        began: u64,
-    ) -> Result<Arc<HeldKey>> {
-        let mut draw = [0];
-        envelope.shared.random.fill(&mut draw)?;
-        let [draw] = draw;
-        let max_age = self.settings.max_age;
-        let less = max_age / 2_560 * u32::from(draw);
-        let key = Arc::new(HeldKey {
-            version,
-            opened_by: opened.opened_by,
-            key: self.place(&opened.key)?,
-            expires: envelope.shared.clock.monotonic() + (max_age - less),
-        });
-        self.memory()?.admit(name, &key, began, self.settings.capacity);
-        Ok(key)
-    }
-
-    /// Puts a branch key into locked memory; in a full pool older ones give way.
-    fn place(&self, key: &[u8; DATA_KEY_LEN]) -> Result<Locked<[u8; DATA_KEY_LEN]>> {
-        let pool = LockedPool::process();
-        loop {
-            match pool.store_with(|| *key) {
-                Err(error) if error.kind() == ErrorKind::LimitExceeded => {
-                    if !self.memory()?.evict() {
-                        return Err(error);
-                    }
-                }
-                stored => return stored,
-            }
-        }
-    }
+fn still_allowed(envelope: &EnvelopeEncryption, key: &HeldKey) -> bool {
+    envelope.shared.allowed.still_allow(&key.opened_by)
 }
 
 #[cold]

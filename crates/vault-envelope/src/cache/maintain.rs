@@ -64,7 +64,11 @@ impl Maintenance {
         if holdings.sweep_is_due(now) {
             holdings.sweep(now);
         }
-        let at = holdings.sweep_at();
+        let mut at = holdings.sweep_at();
+        if let Some(branches) = &shared.branches {
+            let next = Nanos::of(branches.sweep(shared.clock.monotonic()));
+            at = Nanos(at.0.min(next.0));
+        }
         if at.0 == u64::MAX {
             self.sleep = None;
         } else if self.sleep.as_ref().is_none_or(|(until, _)| *until != at) {

@@ -139,19 +139,15 @@ fn expired_keys_that_nobody_asks_for_go_with_the_next_look() {
 #[test]
 fn memory_holds_so_many_branch_keys_and_the_one_used_longest_ago_gives_way() {
     let world = World::new();
-    let process = world.process_with(|keys| keys.with_capacity(2));
+    let keys = BranchKeys::new(world.storage.clone()).with_capacity(2);
+    let process = world.builder().without_cache().branch_keys(keys).build().unwrap();
     let tenants = ["a", "b", "c"].map(|t| process.scoped([("tenant", t)]).unwrap());
     let [a, b, c] = tenants.each_ref().map(|tenant| world.seal(tenant));
     assert_eq!(process.branch_stats().held, 2);
     let unwraps = process.branch_stats().unwraps;
-    // As other records of the same branches, which no cache of data keys has.
-    let again = |index: usize| world.seal(&tenants[index]);
-    again(1);
-    again(2);
     assert!(world.opens(&tenants[1], &b) && world.opens(&tenants[2], &c));
     assert_eq!(process.branch_stats().unwraps, unwraps, "these two are held");
-    assert!(world.opens(&world.process().scoped([("tenant", "a")]).unwrap(), &a));
-    again(0);
+    assert!(world.opens(&tenants[0], &a));
     let stats = process.branch_stats();
     assert_eq!((stats.held, stats.unwraps), (2, unwraps + 1));
 }
@@ -232,4 +228,111 @@ fn a_process_with_another_store_knows_no_branch_of_this_one() {
     let unknown = world.clock.run(stranger.decrypt(&sealed, &context()));
     assert_eq!(kind_of(unknown), ErrorKind::KeyNotFound);
     assert_eq!(version_of(&sealed), 1);
+}
+
+#[test]
+fn invalidating_a_scope_a_key_or_all_asks_the_kms_again() {
+    use vault_envelope::Invalidation;
+    let world = World::new();
+    let process = world.process();
+    let [a, b] = ["a", "b"].map(|t| process.scoped([("tenant", t)]).unwrap());
+    let sealed = [world.seal(&a), world.seal(&b)];
+    let unwraps_after = |what: Invalidation| {
+        let before = process.branch_stats().unwraps;
+        process.cache().invalidate(&what);
+        assert!(world.opens(&a, &sealed[0]) && world.opens(&b, &sealed[1]));
+        process.branch_stats().unwraps - before
+    };
+    assert_eq!(unwraps_after(Invalidation::Scope(a.scope().clone())), 1);
+    assert_eq!(unwraps_after(Invalidation::Key(world.key.clone())), 2);
+    assert_eq!(unwraps_after(Invalidation::Everything), 2);
+    assert_eq!(unwraps_after(Invalidation::Key("another".into())), 0);
+}
+
+#[test]
+fn an_invalidation_beats_a_branch_key_on_its_way() {
+    use vault_testkit::Fault;
+    let world = World::new();
+    let sealed = world.seal(&world.process());
+    let (process, faults) = world.faulty_process();
+    faults.push_on(Operation::StorageGet, Fault::Delay(Duration::from_secs(5)));
+    let context = context();
+    let slow = process.decrypt(&sealed, &context);
+    let invalidated = async {
+        vault_crypto_core::Clock::sleep(&world.clock, Duration::from_secs(1)).await;
+        process.cache().invalidate_all();
+    };
+    let (opened, ()) = world.clock.run(futures_util::future::join(slow, invalidated));
+    assert_eq!(opened.unwrap(), b"value");
+    assert_eq!(process.branch_stats().held, 0);
+}
+
+#[test]
+fn a_filter_that_changes_its_mind_is_heard_by_branch_keys_in_memory() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let world = World::new();
+    let open = Arc::new(AtomicBool::new(true));
+    let filter = open.clone();
+    let keys = AllowedKeys::none()
+        .any_key_matching(world.kms.clone(), move |_| filter.load(Ordering::Relaxed));
+    for builder in [world.builder(), world.builder().without_cache()] {
+        open.store(true, Ordering::Relaxed);
+        let branch_keys = BranchKeys::new(world.storage.clone());
+        let builder = builder.allow_only(keys.clone()).branch_keys(branch_keys);
+        let process = builder.build().unwrap();
+        let sealed = world.seal(&process);
+        assert!(world.opens(&process, &sealed));
+        open.store(false, Ordering::Relaxed);
+        let refused = world.clock.run(process.decrypt(&sealed, &context()));
+        assert_eq!(kind_of(refused), ErrorKind::KeyNotAllowed);
+    }
+}
+
+#[test]
+fn maintenance_wipes_branch_keys_at_the_end_of_their_time() {
+    use std::task::{Context, Waker};
+    let world = World::new();
+    let process = world.process();
+    world.seal(&process);
+    let mut upkeep = Box::pin(process.cache().maintenance());
+    let mut poll = || {
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(upkeep.as_mut().poll(&mut context).is_pending());
+    };
+    poll();
+    assert_eq!(process.branch_stats().held, 1);
+    // Nobody seals or opens any more.
+    for _ in 0..120 {
+        world.clock.advance(Duration::from_secs(31));
+        poll();
+    }
+    assert_eq!(process.branch_stats().held, 0);
+}
+
+#[test]
+fn in_a_full_pool_under_require_branch_keys_and_data_keys_make_room_for_each_other() {
+    use vault_crypto_core::locked::{LockPolicy, LockedPool};
+    let world = World::new();
+    let pool = LockedPool::new(LockPolicy::Require, 4_096).unwrap();
+    let keys = BranchKeys::new(world.storage.clone());
+    let process = world.builder().memory(pool.clone()).branch_keys(keys).build().unwrap();
+    let tenants: Vec<_> =
+        (0..300).map(|n| process.scoped([("tenant", n.to_string())]).unwrap()).collect();
+    let sealed: Vec<_> = tenants.iter().map(|tenant| world.seal(tenant)).collect();
+    for (tenant, sealed) in tenants.iter().zip(&sealed) {
+        assert!(world.opens(tenant, sealed));
+    }
+    assert!(process.branch_stats().held < 300);
+    assert_eq!(pool.usage().spilled, 0);
+}
+
+#[test]
+fn with_branch_keys_sealing_and_opening_work_without_a_cache_too() {
+    let world = World::new();
+    let keys = BranchKeys::new(world.storage.clone());
+    let process = world.builder().without_cache().branch_keys(keys).build().unwrap();
+    let (one, two) = (world.seal(&process), world.seal(&process));
+    assert_ne!(one[8..24], two[8..24], "a data key each");
+    assert!(world.opens(&process, &one) && world.opens(&world.process(), &two));
+    assert_eq!(world.kms.calls().total(), 3);
 }
