@@ -14,6 +14,7 @@ mod it {
     #[cfg(feature = "hazmat")]
     #[path = "../../examples/vectors/catalogue.rs"]
     mod catalogue;
+    mod cache;
     mod clouds;
     mod compact;
     mod conformance;

@@ -148,12 +148,8 @@ impl<'a> Ask<'a> {
             holdings.count(Count::KmsCall);
             let sourced = envelope.source(front).await;
             let filled = sourced.and_then(|(role, sourced)| match role {
-                Role::Sealing => {
-                    holdings.keep_sealing(&envelope, print, &sourced, (asked, began))
-                }
-                Role::Opening => {
-                    holdings.keep_opening(&envelope, print, &sourced, (asked, began))
-                }
+                Role::Sealing => holdings.keep_sealing(&envelope, print, &sourced, (asked, began)),
+                Role::Opening => holdings.keep_opening(&envelope, print, &sourced, (asked, began)),
             });
             filled.inspect(|_| lock(&holdings.refusals).forget(print)).map_err(|error| {
                 let error = Arc::new(error);
@@ -224,9 +220,9 @@ impl EnvelopeEncryption {
     fn may_open_own(&self, front: &[u8]) -> Option<OpenedBy> {
         let slots = parse(front).ok()?.header.slots;
         self.shared.allowed.numbered().find_map(|(entry, allowed)| {
-            let slot = slots.iter().position(|slot| {
-                !slot.is_missing() && allowed.matches(slot) == Match::Yes
-            })?;
+            let slot = slots
+                .iter()
+                .position(|slot| !slot.is_missing() && allowed.matches(slot) == Match::Yes)?;
             let at = slots.get(slot)?;
             Some(OpenedBy {
                 slot,

@@ -77,7 +77,9 @@ impl EnvelopeEncryption {
             let key = match self.key_for_batch(&mut own).await {
                 Ok(key) => key,
                 Err(error) => {
-                    shared.drain(..).for_each(|(index, _)| results.put(index, Err(error.duplicate())));
+                    shared
+                        .drain(..)
+                        .for_each(|(index, _)| results.put(index, Err(error.duplicate())));
                     break;
                 }
             };
@@ -248,10 +250,7 @@ struct Sealed<'a> {
     pairs: &'a [u8],
 }
 
-fn open_run(
-    keys: &[Result<BatchKey>],
-    jobs: &[Sealed<'_>],
-) -> Vec<Option<Result<SecureBytes>>> {
+fn open_run(keys: &[Result<BatchKey>], jobs: &[Sealed<'_>]) -> Vec<Option<Result<SecureBytes>>> {
     let open = |job: &Sealed<'_>| match keys.get(job.key)? {
         Ok(key) => key.with(|body, frame| frame.open(body, job.sealed, job.pairs)),
         Err(error) => Some(Err(error.duplicate())),

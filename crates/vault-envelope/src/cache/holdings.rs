@@ -196,15 +196,15 @@ impl Holdings {
         let opened_by = sourced.opened_by.as_ref().map(|by| self.opener(by));
         let pool = &envelope.shared.pool();
         loop {
-            let stored =
-                CachedKey::store(pool, sourced, common.clone(), opened_by.clone(), asked);
+            let stored = CachedKey::store(pool, sourced, common.clone(), opened_by.clone(), asked);
             match stored {
                 Err(error) if error.kind() == ErrorKind::LimitExceeded => {
                     // The locked pages are full: one key must go for this one.
                     let at = usize::try_from(asked.0 >> 10).unwrap_or_default();
                     if self.openings.evict_one(at) || self.sealings.evict_one(at) {
                         self.count(Count::Eviction);
-                    } else if !envelope.shared.branches.as_ref().is_some_and(|all| all.evict_one()) {
+                    } else if !envelope.shared.branches.as_ref().is_some_and(|all| all.evict_one())
+                    {
                         return Err(error);
                     }
                 }
@@ -217,15 +217,6 @@ impl Holdings {
                 }
             }
         }
-    }
-
-    /// Lets one key go for want of memory; `false` if there is none. `at` says where to begin to look.
-    pub(crate) fn evict_one(&self, at: usize) -> bool {
-        let gone = self.openings.evict_one(at) || self.sealings.evict_one(at);
-        if gone {
-            self.count(Count::Eviction);
-        }
-        gone
     }
 
     /// What all keys of a scope, suite and padding share.
@@ -335,7 +326,8 @@ impl Holdings {
         let seals = |key: &CachedKey| sealing.end(key.made());
         self.openings.sweep(|key| opens(key) < now);
         self.sealings.sweep(|key| seals(key) < now);
-        let next = [self.openings.least(|key| opens(key).0), self.sealings.least(|key| seals(key).0)];
+        let next =
+            [self.openings.least(|key| opens(key).0), self.sealings.least(|key| seals(key).0)];
         if let Some(next) = next.into_iter().flatten().min() {
             let next = next.saturating_add(1).max(now.0.saturating_add(self.sweep_gap));
             self.sweep_at.fetch_min(next, Ordering::Relaxed);

@@ -199,9 +199,8 @@ pub(crate) fn with<R>(cache: &Cache, f: impl FnOnce(&mut Level) -> R) -> Option<
     let process = process_word();
     let run = |levels: &RefCell<Vec<Level>>| {
         let mut levels = levels.try_borrow_mut().ok()?;
-        let known = levels
-            .iter_mut()
-            .find(|level| level.cache == cache.number && level.process == process);
+        let known =
+            levels.iter_mut().find(|level| level.cache == cache.number && level.process == process);
         if let Some(level) = known {
             return Some(f(level));
         }

@@ -25,12 +25,8 @@ type Refresh = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// See [`DataKeyCache::maintenance`](super::DataKeyCache::maintenance).
 pub(super) async fn maintain(shared: Weak<Shared>) {
     let Some(holdings) = holdings_of(&shared) else { return };
-    let mut upkeep = Maintenance {
-        shared,
-        running: Running::new(holdings),
-        refreshes: Vec::new(),
-        sleep: None,
-    };
+    let mut upkeep =
+        Maintenance { shared, running: Running::new(holdings), refreshes: Vec::new(), sleep: None };
     poll_fn(move |cx| upkeep.poll(cx)).await;
 }
 
@@ -75,7 +71,8 @@ impl Maintenance {
             let wait = Duration::from_nanos(at.0.saturating_sub(now.0));
             self.sleep = Some((at, shared.clock.sleep(wait)));
         }
-        let slept = self.sleep.as_mut().is_some_and(|(_, sleep)| sleep.as_mut().poll(cx).is_ready());
+        let slept =
+            self.sleep.as_mut().is_some_and(|(_, sleep)| sleep.as_mut().poll(cx).is_ready());
         if slept {
             self.sleep = None;
             cx.waker().wake_by_ref();

@@ -3,7 +3,9 @@
 //! Left to others: opening without a cache (`opening`).
 
 use vault_crypto_core::header::{COMPACT_MAGIC, MAGIC, Shape, parse, parse_prefix};
-use vault_crypto_core::{CryptoError, EncryptionContext, ErrorKind, Operation, Result, SecureBytes};
+use vault_crypto_core::{
+    CryptoError, EncryptionContext, ErrorKind, Operation, Result, SecureBytes,
+};
 
 use super::ask::Ask;
 use super::entry::{CachedKey, check_message_id};
@@ -35,7 +37,8 @@ impl EnvelopeEncryption {
         let front = front_of(sealed)?;
         let now = self.now();
         local::with(cache, |level| {
-            let hit = level.opening(front, &self.scope, now).filter(|hit| self.may_open(hit.key))?;
+            let hit =
+                level.opening(front, &self.scope, now).filter(|hit| self.may_open(hit.key))?;
             let opened = hit.key.with(|body| hit.key.open(body, sealed, pairs))?;
             hit.used(Role::Opening, now);
             Some(opened)
@@ -94,7 +97,11 @@ impl EnvelopeEncryption {
     }
 
     /// The data key of the messages that start with `front`.
-    pub(crate) async fn opening_of(&self, holdings: &Arc<Holdings>, front: &[u8]) -> Result<Filled> {
+    pub(crate) async fn opening_of(
+        &self,
+        holdings: &Arc<Holdings>,
+        front: &[u8],
+    ) -> Result<Filled> {
         let now = self.now();
         if holdings.sweep_is_due(now) {
             holdings.sweep(now);
@@ -102,9 +109,8 @@ impl EnvelopeEncryption {
         let print = holdings.fingerprint(Role::Opening, front, &self.scope);
         let ask = Ask::find(self, holdings, print, front);
         let key = holdings.openings.get(print);
-        let key = key.filter(|key| {
-            key.is_for(front, &self.scope) && self.may_open(key) && !key.is_wiped()
-        });
+        let key = key
+            .filter(|key| key.is_for(front, &self.scope) && self.may_open(key) && !key.is_wiped());
         let Some(key) = key else { return ask.fill().await };
         match holdings.opening_life.of(now.age_of(key.vouched())) {
             Age::Calm => {

@@ -42,11 +42,13 @@ impl<T> PerProcess<T> {
         let word = process_word().unwrap_or(ONLY);
         for place in &self.places {
             let owner = match place.owner.load(Ordering::Acquire) {
-                0 => match place.owner.compare_exchange(0, word, Ordering::AcqRel, Ordering::Acquire)
-                {
-                    Ok(_) => word,
-                    Err(other) => other,
-                },
+                0 => {
+                    match place.owner.compare_exchange(0, word, Ordering::AcqRel, Ordering::Acquire)
+                    {
+                        Ok(_) => word,
+                        Err(other) => other,
+                    }
+                }
                 owner => owner,
             };
             if owner == word {
