@@ -25,16 +25,14 @@ async fn object_store() -> Result<(), Box<dyn Error>> {
     let (body, header) = (Path::from("backup.vk"), Path::from("backup.vk.vkh"));
 
     // In bounded memory; the object is there after `finish`, all of it or none.
-    let mut out =
-        envelope.object_writer_detached(store.clone(), &body, &header, &context).await?;
+    let mut out = envelope.object_writer_detached(store.clone(), &body, &header, &context).await?;
     for part in 0..30 {
         out.write_plaintext(&vec![part; 1 << 20]).await?;
     }
     out.finish().await?;
 
     // One request for the header and one for the beginning of the body, then one for each read.
-    let object =
-        envelope.open_object_detached(store.clone(), &body, &header, &context).await?;
+    let object = envelope.open_object_detached(store.clone(), &body, &header, &context).await?;
     assert_eq!(object.range(5 << 20..6 << 20).await?, vec![5; 1 << 20]);
     assert_eq!(object.len().await?, 30 << 20); // the last chunk says so, not the store
 

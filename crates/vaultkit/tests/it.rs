@@ -12,6 +12,10 @@ mod database_field;
 #[path = "../examples/large_object.rs"]
 mod large_object;
 
+#[cfg(all(feature = "local", feature = "object-store"))]
+#[path = "../examples/object_store.rs"]
+mod object_store_example;
+
 #[cfg(feature = "local")]
 #[path = "it/connect.rs"]
 mod connect;
@@ -36,4 +40,10 @@ fn journey_2_a_field_in_a_database() {
 #[test]
 fn journey_3_a_large_object() {
     large_object::main().unwrap();
+}
+
+#[cfg(all(feature = "local", feature = "object-store"))]
+#[test]
+fn journey_3_an_object_in_a_store() {
+    object_store_example::main().unwrap();
 }

@@ -63,7 +63,7 @@ async fn seal_all(
 ) -> Result<Vec<u8>> {
     let sealer = envelope.seal_stream(&context(), None).await?;
     let output = Cursor::new(Vec::new());
-    Ok(sealer.seal_all_async(plaintext, output, spawner, in_flight).await?.into_inner())
+    Ok(sealer.seal_all_async(plaintext, output, spawner, in_flight, &|_| {}).await?.into_inner())
 }
 
 async fn open_all(
@@ -73,7 +73,7 @@ async fn open_all(
     in_flight: usize,
 ) -> Result<Vec<u8>> {
     let opener = envelope.open_stream_async(&mut sealed, &context()).await?;
-    opener.open_all_async(sealed, Vec::new(), spawner, in_flight).await
+    opener.open_all_async(sealed, Vec::new(), spawner, in_flight, &|_| {}).await
 }
 
 fn inline(job: Job) {
@@ -152,11 +152,13 @@ fn bytes_that_come_and_go_one_by_one_with_pauses_make_no_difference() {
             let sealer = envelope.seal_stream(&context(), None).await.unwrap();
             let input = Slow::new(plaintext.as_slice(), 1, true);
             let output = Slow::new(Vec::new(), 1, true);
-            let sealed = sealer.seal_all_async(input, output, &inline, 2).await.unwrap().inner;
+            let sealed =
+                sealer.seal_all_async(input, output, &inline, 2, &|_| {}).await.unwrap().inner;
             let mut input = Slow::new(sealed.as_slice(), 1, true);
             let opener = envelope.open_stream_async(&mut input, &context()).await.unwrap();
             let output = Slow::new(Vec::new(), 1, true);
-            let opened = opener.open_all_async(input, output, &inline, 2).await.unwrap().inner;
+            let opened =
+                opener.open_all_async(input, output, &inline, 2, &|_| {}).await.unwrap().inner;
             assert!(opened == plaintext);
         });
     });
@@ -261,7 +263,7 @@ fn a_detached_header_opens_its_async_body() {
         let body = writer.finish().await.unwrap();
         let mut input = body.as_slice();
         let opener = envelope.open_detached_async(&header, &mut input, &context()).await.unwrap();
-        let opened = opener.open_all_async(input, Vec::new(), &inline, 1).await.unwrap();
+        let opened = opener.open_all_async(input, Vec::new(), &inline, 1, &|_| {}).await.unwrap();
         assert_eq!(opened, b"body");
     });
 }
@@ -341,13 +343,14 @@ fn a_failing_input_or_output_is_an_io_error_of_the_whole_run() {
         for mood in [Mood::Broken, Mood::Full] {
             let sealer = envelope.seal_stream(&context(), None).await.unwrap();
             let plaintext = pattern(9);
-            let result =
-                sealer.seal_all_async(plaintext.as_slice(), Sink::new(mood), &inline, 1).await;
+            let result = sealer
+                .seal_all_async(plaintext.as_slice(), Sink::new(mood), &inline, 1, &|_| {})
+                .await;
             assert_eq!(kind_of(result), ErrorKind::Io);
             let sealed = seal(&envelope, &plaintext);
             let mut input = sealed.as_slice();
             let opener = envelope.open_stream_async(&mut input, &context()).await.unwrap();
-            let result = opener.open_all_async(input, Sink::new(mood), &inline, 1).await;
+            let result = opener.open_all_async(input, Sink::new(mood), &inline, 1, &|_| {}).await;
             assert_eq!(kind_of(result), ErrorKind::Io);
         }
     });
@@ -390,8 +393,13 @@ fn no_more_segments_are_in_memory_than_allowed() {
         let sink = Sink::new(Mood::Ready);
         let taken = sink.taken.clone();
         let sealer = block_on(envelope.seal_stream(&context(), None)).unwrap();
-        let mut run =
-            Box::pin(sealer.seal_all_async(Endless(read.clone()), sink, &shelf, in_flight));
+        let mut run = Box::pin(sealer.seal_all_async(
+            Endless(read.clone()),
+            sink,
+            &shelf,
+            in_flight,
+            &|_| {},
+        ));
         let poller = Poller::new();
         for round in 0..3 {
             poll_until_idle(&poller, &mut run);
@@ -410,12 +418,35 @@ fn no_more_segments_are_in_memory_than_allowed() {
 }
 
 #[test]
+fn progress_counts_every_input_byte_once() {
+    each_padding(|envelope, padding| {
+        let plaintext = pattern(3 * MIB + 77);
+        let (sealed, opened) = (Count::default(), Count::default());
+        block_on(async {
+            let sealer = envelope.seal_stream(&context(), None).await.unwrap();
+            let count = |len: u64| sealed.add(len as usize);
+            let input = plaintext.as_slice();
+            let stored = sealer.seal_all_async(input, Vec::new(), &threads(), 3, &count).await;
+            let stored = stored.unwrap();
+            let mut input = stored.as_slice();
+            let opener = envelope.open_stream_async(&mut input, &context()).await.unwrap();
+            let chunks = input.len();
+            let count = |len: u64| opened.add(len as usize);
+            opener.open_all_async(input, Vec::new(), &threads(), 3, &count).await.unwrap();
+            assert_eq!(opened.get(), chunks);
+        });
+        assert!(sealed.get() >= plaintext.len(), "{padding:?}");
+        assert!(padding == Padding::Padme || sealed.get() == plaintext.len());
+    });
+}
+
+#[test]
 fn a_stuck_output_stops_the_input() {
     let envelope = envelope();
     let sealer = block_on(envelope.seal_stream(&context(), None)).unwrap();
     let read = Count::default();
     let sink = Sink::new(Mood::Stuck);
-    let mut run = Box::pin(sealer.seal_all_async(Endless(read.clone()), sink, &inline, 2));
+    let mut run = Box::pin(sealer.seal_all_async(Endless(read.clone()), sink, &inline, 2, &|_| {}));
     poll_until_idle(&Poller::new(), &mut run);
     assert_eq!(read.get(), 2 * SEGMENT);
 
@@ -434,7 +465,8 @@ fn a_run_that_is_dropped_stops_and_its_jobs_may_still_run() {
     let mut output = Cursor::new(Vec::new());
     let read = Count::default();
     let sealer = block_on(envelope.seal_stream(&context(), None)).unwrap();
-    let mut run = Box::pin(sealer.seal_all_async(Endless(read.clone()), &mut output, &shelf, 2));
+    let mut run =
+        Box::pin(sealer.seal_all_async(Endless(read.clone()), &mut output, &shelf, 2, &|_| {}));
     let poller = Poller::new();
     poll_until_idle(&poller, &mut run);
     shelf.run_newest();
@@ -543,6 +575,23 @@ fn yields(future: impl Future<Output = ()>) -> usize {
 }
 
 #[test]
+fn a_whole_message_is_released_only_when_all_of_it_is_authentic() {
+    each_padding(|envelope, padding| {
+        let plaintext = pattern(200_000);
+        let sealed = seal(envelope, &plaintext);
+        block_on(async {
+            let whole = envelope.open_whole_async(sealed.as_slice(), &context(), 200_000).await;
+            assert!(whole.unwrap().as_slice() == plaintext, "{padding:?}");
+            let limited = envelope.open_whole_async(sealed.as_slice(), &context(), 199_999).await;
+            assert_eq!(kind_of(limited), ErrorKind::LimitExceeded);
+            let cut = &sealed[..sealed.len() - 1];
+            let cut = envelope.open_whole_async(cut, &context(), 200_000).await;
+            assert_eq!(kind_of(cut), ErrorKind::AuthenticationFailed);
+        });
+    });
+}
+
+#[test]
 fn futures_move_between_threads() {
     fn check<T: Send>(future: T) -> T {
         future
@@ -551,11 +600,12 @@ fn futures_move_between_threads() {
     let context = context();
     block_on(async {
         let sealer = check(envelope.seal_stream(&context, None)).await.unwrap();
-        let sealed = check(sealer.seal_all_async(&b"value"[..], Vec::new(), &inline, 1));
+        let sealed = check(sealer.seal_all_async(&b"value"[..], Vec::new(), &inline, 1, &|_| {}));
         let sealed = sealed.await.unwrap();
         let mut input = sealed.as_slice();
         let opener = check(envelope.open_stream_async(&mut input, &context)).await.unwrap();
-        let opened = check(opener.open_all_async(input, Vec::new(), &inline, 1)).await.unwrap();
+        let opened =
+            check(opener.open_all_async(input, Vec::new(), &inline, 1, &|_| {})).await.unwrap();
         assert_eq!(opened, b"value");
         let writer = check(envelope.async_writer(Vec::new(), &context)).await.unwrap();
         let sealed = check(writer.finish()).await.unwrap();

@@ -4,7 +4,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 
 use vault_crypto_core::header::Suite;
 use vault_crypto_core::{EncryptionContext, ErrorKind};
-use vault_envelope::stream::Workers;
+use vault_envelope::stream::{ReadAt, Workers};
 use vault_envelope::{CHUNK_LEN, EnvelopeEncryption, Padding};
 
 use super::support::{block_on, builder, context, envelope, kind_of, pattern};
@@ -196,6 +196,85 @@ fn ranges_and_seeks_give_the_plaintext_between() {
     reader.read_to_end(&mut tail).unwrap();
     assert_eq!(tail, plaintext[plaintext.len() - 50..]);
     assert!(reader.seek(SeekFrom::End(-1_000_000)).is_err());
+}
+
+#[test]
+fn padded_messages_have_ranges_within_their_plaintext() {
+    let envelope = builder().padding(Padding::Padme).build().unwrap();
+    for len in [0, 1, CHUNK_LEN - 8, CHUNK_LEN - 3, CHUNK_LEN, 5 * CHUNK_LEN + 100] {
+        let plaintext = [pattern(len / 2), vec![0; len - len / 2]].concat();
+        let reader = block_on(envelope.range_reader(seal(&envelope, &plaintext), &context()));
+        let reader = reader.unwrap();
+        assert_eq!(reader.len(), len as u64);
+        assert!(reader.range(0..u64::MAX).unwrap() == plaintext);
+        assert_eq!(kind_of(reader.range(len as u64 + 1..u64::MAX)), ErrorKind::InvalidInput);
+    }
+}
+
+#[test]
+fn whatever_seeks_can_be_read_from_anywhere_in_pieces_of_any_length() {
+    let envelope = envelope();
+    let plaintext = pattern(40 * CHUNK_LEN + 9);
+    let sealed = std::io::Cursor::new(seal(&envelope, &plaintext));
+    let mut reader = block_on(envelope.seek_reader(sealed, &context())).unwrap();
+    let mut all = Vec::new();
+    reader.read_to_end(&mut all).unwrap();
+    assert!(all == plaintext);
+    let len = plaintext.len() as u64;
+    for (start, step) in [(0, 100), (16_380, 7), (300_000, 65_536), (len - 5, 1), (3, 500_000)] {
+        reader.seek(SeekFrom::Start(start)).unwrap();
+        let mut piece = vec![0; step];
+        for _ in 0..20 {
+            let at = reader.stream_position().unwrap() as usize;
+            let got = reader.read(&mut piece).unwrap();
+            assert!(piece[..got] == plaintext[at..at + got], "{at}: {got}");
+        }
+    }
+    assert_eq!(reader.seek(SeekFrom::End(7)).unwrap(), len + 7);
+    assert_eq!(reader.read(&mut [0; 9]).unwrap(), 0);
+}
+
+/// A source that counts the bytes that are read of it.
+struct Counted(Vec<u8>, std::cell::Cell<usize>);
+
+impl ReadAt for Counted {
+    fn read_exact_at(&self, out: &mut [u8], offset: u64) -> std::io::Result<()> {
+        self.1.set(self.1.get() + out.len());
+        self.0.read_exact_at(out, offset)
+    }
+
+    fn stored_len(&self) -> std::io::Result<u64> {
+        self.0.stored_len()
+    }
+}
+
+#[test]
+fn reading_in_small_pieces_opens_every_chunk_once() {
+    let envelope = envelope();
+    let plaintext = pattern(10 * CHUNK_LEN + 9);
+    let sealed = seal(&envelope, &plaintext);
+    let len = sealed.len();
+    let source = Counted(sealed, std::cell::Cell::new(0));
+    let mut reader = block_on(envelope.range_reader(&source, &context())).unwrap();
+    let mut piece = [0; 100];
+    let mut read = 0;
+    while let got @ 1.. = reader.read(&mut piece).unwrap() {
+        read += got;
+    }
+    assert_eq!(read, plaintext.len());
+    // The last chunk twice: once for the length.
+    assert_eq!(source.1.get(), len + 9 + 16);
+}
+
+#[test]
+fn ranges_of_a_body_open_under_its_detached_header() {
+    let envelope = envelope();
+    let mut sealer = block_on(envelope.seal_stream(&context(), None)).unwrap();
+    let header = sealer.detach_header();
+    let plaintext = pattern(3 * CHUNK_LEN);
+    let body = sealer.seal_all(plaintext.as_slice(), Vec::new(), Workers::ONE, &|_| {}).unwrap();
+    let reader = block_on(envelope.range_reader_detached(&header, body, &context())).unwrap();
+    assert!(reader.range(5..40_000).unwrap() == &plaintext[5..40_000]);
 }
 
 #[test]

@@ -41,11 +41,11 @@ pub type Job = Box<dyn FnOnce() + Send + 'static>;
 /// let context = EncryptionContext::from([("file", "report")]);
 ///
 /// let sealer = envelope.seal_stream(&context, None).await?;
-/// let stored = sealer.seal_all_async(&b"figures"[..], Vec::new(), &spawner, 4).await?;
+/// let stored = sealer.seal_all_async(&b"figures"[..], Vec::new(), &spawner, 4, &|_| {}).await?;
 ///
 /// let mut input = stored.as_slice();
 /// let opener = envelope.open_stream_async(&mut input, &context).await?;
-/// let plaintext = opener.open_all_async(input, Vec::new(), &spawner, 4).await?;
+/// let plaintext = opener.open_all_async(input, Vec::new(), &spawner, 4, &|_| {}).await?;
 /// assert_eq!(plaintext, b"figures");
 /// # Ok::<(), vault_crypto_core::CryptoError>(())
 /// # }).unwrap();
@@ -69,7 +69,8 @@ impl<F: Fn(Job) + Send + Sync + ?Sized> Spawner for F {
 
 impl StreamSealer {
     /// Seals all of `input` into `output`, ciphering on `spawner`, with at most `in_flight` segments
-    /// of 256 KiB in memory (zero counts as one). The output is flushed, not closed.
+    /// of 256 KiB in memory (zero counts as one). `progress` hears of every input byte that is sealed
+    /// (of the padding, too). The output is flushed, not closed.
     ///
     /// Dropping the future stops it: what was written does not open, jobs that have not begun do
     /// nothing, and those under way end and are discarded.
@@ -83,19 +84,21 @@ impl StreamSealer {
         output: W,
         spawner: &dyn Spawner,
         in_flight: usize,
+        progress: &(dyn Fn(u64) + Sync),
     ) -> Result<W> {
         let mut head = Released::with_capacity(0);
         head.push(&self.head(), None)?;
         let codec = Sealing { cipher: Arc::new(self.cipher) };
         let input = Padded::new(input, self.padding);
-        Pipeline::new(codec, input, output, head, spawner, in_flight).run().await
+        Pipeline::new(codec, input, output, head, spawner, in_flight, progress).run().await
     }
 }
 
 impl StreamOpener {
     /// Opens all of `input`, which is at the first chunk, into `output`, ciphering on `spawner`, with
     /// at most `in_flight` segments of 1 MiB in memory (zero counts as one; a padded message takes
-    /// one more). The output is flushed, not closed. Every byte that is written was authenticated;
+    /// one more). `progress` hears of every stored byte that is opened. The output is flushed, not
+    /// closed. Every byte that is written was authenticated;
     /// the message is whole only when this returns.
     ///
     /// Dropping the future stops it: what was written is an authentic beginning, jobs that have not
@@ -111,13 +114,14 @@ impl StreamOpener {
         output: W,
         spawner: &dyn Spawner,
         in_flight: usize,
+        progress: &(dyn Fn(u64) + Sync),
     ) -> Result<W> {
         let unpadder = self.padded.then(Unpadder::default);
         let codec = Opening { cipher: Arc::new(self.cipher), unpadder };
         // Room for a whole segment, so that no reallocation leaves plaintext behind.
         let room = if self.padded { SEGMENT_CHUNKS * CHUNK_LEN } else { 0 };
         let nothing = Released::with_capacity(room);
-        Pipeline::new(codec, input, output, nothing, spawner, in_flight).run().await
+        Pipeline::new(codec, input, output, nothing, spawner, in_flight, progress).run().await
     }
 }
 

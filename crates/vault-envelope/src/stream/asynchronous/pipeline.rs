@@ -17,7 +17,7 @@ use super::oneshot::{Receiver, channel};
 use super::turn::Turn;
 use crate::stream::incoming::Released;
 use crate::stream::io::{reading, writing};
-use crate::stream::parallel::{Piece, SEGMENT_CHUNKS};
+use crate::stream::parallel::{Piece, Progress, SEGMENT_CHUNKS};
 use crate::stream::segment::Segment;
 
 /// What is done to segments.
@@ -58,7 +58,9 @@ pub(super) struct Pipeline<'s, C, R, W> {
     filling: Option<(Segment, usize)>,
     next_index: u64,
     input_ended: bool,
-    jobs: VecDeque<Receiver<Done>>,
+    /// Jobs in order, each with the input bytes that it is about.
+    jobs: VecDeque<(Receiver<Done>, usize)>,
+    progress: Progress<'s>,
     /// The segment that is being written, its length, and how far.
     writing: Option<(Segment, usize, usize)>,
     /// What is to be written before that.
@@ -74,6 +76,7 @@ impl<'s, C: Codec, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Pipeline<'s, C, 
         head: Released,
         spawner: &'s dyn Spawner,
         in_flight: usize,
+        progress: Progress<'s>,
     ) -> Self {
         Self {
             codec,
@@ -87,6 +90,7 @@ impl<'s, C: Codec, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Pipeline<'s, C, 
             next_index: 0,
             input_ended: false,
             jobs: VecDeque::new(),
+            progress,
             writing: None,
             released: head,
             finished: false,
@@ -152,7 +156,7 @@ impl<'s, C: Codec, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Pipeline<'s, C, 
         self.next_index += 1;
         let work = self.codec.work();
         let (sender, receiver) = channel();
-        self.jobs.push_back(receiver);
+        self.jobs.push_back((receiver, len));
         self.spawner.spawn(Box::new(move || {
             if sender.is_wanted() {
                 let done = work(piece, &mut segment).map(|len| (segment, len));
@@ -185,10 +189,11 @@ impl<'s, C: Codec, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Pipeline<'s, C, 
 
     /// Takes over the result of the oldest job.
     fn poll_job(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let Some(job) = self.jobs.front_mut() else {
+        let Some((job, input_len)) = self.jobs.front_mut() else {
             return if self.input_ended { Poll::Ready(self.finish()) } else { Poll::Pending };
         };
         let (segment, len) = ready!(job.poll(cx)).unwrap_or_else(|| Err(dropped::<C>()))?;
+        (self.progress)(*input_len as u64);
         self.jobs.pop_front();
         if self.codec.release(segment.stored(len), &mut self.released)? {
             self.free.push(segment);

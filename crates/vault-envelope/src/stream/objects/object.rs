@@ -329,8 +329,8 @@ mod tests {
         let far = 10 * chunk;
         let ranges = [far..far + 1, 5..9, 0..3, chunk - 1..chunk, far + 2..far + 9, 7..7];
         assert_eq!(grouped(&ranges, 0), [0..chunk, far..far + 9]);
-        assert_eq!(grouped(&ranges, far), [0..far + 9]);
+        assert_eq!(grouped(&ranges, far), vec![Range { start: 0, end: far + 9 }]);
         assert_eq!(grouped(&[chunk..chunk + 1, 0..chunk - 1], 0), [0..chunk - 1, chunk..chunk + 1]);
-        assert!(grouped(&[3..3], 9).is_empty());
+        assert!(grouped(&[Range { start: 3, end: 3 }], 9).is_empty());
     }
 }

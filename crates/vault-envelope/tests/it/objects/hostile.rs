@@ -9,7 +9,7 @@ use vault_envelope::stream::StoreObject;
 use vault_envelope::{CHUNK_LEN, ObjectOptions, SEALED_CHUNK_LEN, SealedObject};
 
 use super::super::support::{block_on, builder, context, envelope, kind_of, kms, pattern};
-use super::stores::{Counting, Fault, WORDS, dropped_after};
+use super::stores::{Fault, WORDS, dropped_after};
 use super::{open, path, stored};
 
 const LEN: usize = 40 * CHUNK_LEN + 77;
