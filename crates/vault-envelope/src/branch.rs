@@ -18,10 +18,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vault_crypto_core::StorageBackend;
+use vault_crypto_core::{CryptoError, ErrorKind, Operation, Result, StorageBackend};
 
 use crate::EnvelopeBuilder;
 use crate::cache::PerProcess;
+use crate::shared::Shared;
 pub use kms::BranchKms;
 pub use manage::{Branch, BranchPage, BranchRewrap, BranchRewraps};
 pub(crate) use source::BranchSource;
@@ -131,6 +132,18 @@ pub(crate) struct Branches {
     settings: BranchKeys,
     own: PerProcess<Own>,
     counts: Counts,
+}
+
+impl Shared {
+    /// Finds what can never work.
+    pub(crate) fn check_branches(&self) -> Result<()> {
+        if self.branches.is_none() || !self.needs_exclusive() {
+            return Ok(());
+        }
+        Err(CryptoError::new(ErrorKind::InvalidInput, Operation::Configure).with_detail(
+            "a branch key serves many messages; people and thresholds need a data key for each",
+        ))
+    }
 }
 
 impl Branches {

@@ -149,10 +149,12 @@ impl EnvelopeBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] for a bad scope or key id, recipients whose number fits neither
-    /// the format nor their policy, or a suite that has no streams.
+    /// the format nor their policy, a suite that has no streams, or branch keys for recipients that
+    /// cannot have them.
     pub fn build(self) -> Result<EnvelopeEncryption> {
         let scope = self.scope?;
         self.shared.recipients.check()?;
+        self.shared.check_branches()?;
         if !self.shared.stream_suite.is_chunked() {
             return Err(CryptoError::new(ErrorKind::InvalidInput, Operation::Configure)
                 .with_detail("suite 3 has no streams"));

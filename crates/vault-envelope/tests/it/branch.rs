@@ -2,6 +2,8 @@
 
 mod faults;
 mod fleet;
+#[cfg(target_os = "linux")]
+mod forks;
 mod hostile;
 mod kms;
 mod manage;
@@ -335,4 +337,21 @@ fn with_branch_keys_sealing_and_opening_work_without_a_cache_too() {
     assert_ne!(one[8..24], two[8..24], "a data key each");
     assert!(world.opens(&process, &one) && world.opens(&world.process(), &two));
     assert_eq!(world.kms.calls().total(), 3);
+}
+
+#[test]
+fn recipients_who_need_a_data_key_for_each_message_have_no_branch_keys() {
+    use vault_envelope::{Recipient, Recipients};
+    let world = World::new();
+    let second = world.kms.add_key("second").unwrap();
+    let parties = [world.key.clone(), second].map(|key| Recipient::kms(world.kms.clone(), key));
+    let keys = BranchKeys::new(world.storage.clone());
+    let built = EnvelopeEncryption::to(Recipients::threshold(2, parties.clone()));
+    assert_eq!(kind_of(built.branch_keys(keys.clone()).build()), ErrorKind::InvalidInput);
+    // Several KMSs, each of which opens alone, are fine.
+    let both = EnvelopeEncryption::to(Recipients::all(parties)).branch_keys(keys).build().unwrap();
+    let sealed = world.seal(&both);
+    assert!(world.opens(&both, &sealed));
+    let entry = world.entry(both.scope(), 1);
+    assert_eq!(vault_crypto_core::header::parse(&entry).unwrap().header.slots.len(), 2);
 }

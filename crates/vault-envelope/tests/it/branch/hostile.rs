@@ -186,10 +186,8 @@ fn a_kms_that_answers_garbage_for_a_new_branch_spoils_nothing() {
     );
     let kms = vault_testkit::FaultyKms::new(world.kms.clone(), faults);
     let keys = vault_envelope::BranchKeys::new(world.storage.clone());
-    let builder = vault_envelope::EnvelopeEncryption::builder(
-        std::sync::Arc::new(kms),
-        world.key.clone(),
-    );
+    let builder =
+        vault_envelope::EnvelopeEncryption::builder(std::sync::Arc::new(kms), world.key.clone());
     let broken = builder.scope([("service", "orders")]).branch_keys(keys).build().unwrap();
     let failed = world.clock.run(broken.encrypt(b"value", &context()));
     assert_eq!(kind_of(failed), ErrorKind::AuthenticationFailed);

@@ -203,7 +203,8 @@ fn two_who_rewrap_at_once_leave_every_entry_moved_once() {
     };
     let quick = async {
         vault_crypto_core::Clock::sleep(&world.clock, Duration::from_secs(1)).await;
-        two.rewrap_branches(|item| assert!(matches!(item.outcome, Ok(Rewrapped::Changed(()))))).await
+        two.rewrap_branches(|item| assert!(matches!(item.outcome, Ok(Rewrapped::Changed(())))))
+            .await
     };
     let (slow, quick) = world.clock.run(futures_util::future::join(slow, quick));
     assert_eq!((slow.unwrap().unchanged, quick.unwrap().moved), (1, 1));

@@ -105,9 +105,8 @@ impl World {
     /// Whoever can write the storage puts `value` in a place.
     pub(crate) fn plant(&self, place: &str, value: &[u8]) {
         use vault_crypto_core::storage::Expected;
-        let expected = self
-            .stored(place)
-            .map_or(Expected::Absent, |stored| Expected::Version(stored.version));
+        let expected =
+            self.stored(place).map_or(Expected::Absent, |stored| Expected::Version(stored.version));
         self.clock.run(self.storage.put(place, value, expected)).unwrap();
     }
 
