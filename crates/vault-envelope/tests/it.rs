@@ -15,6 +15,7 @@ mod it {
     #[path = "../../examples/vectors/catalogue.rs"]
     mod catalogue;
     mod cache;
+    mod cache_faults;
     mod clouds;
     mod compact;
     mod conformance;

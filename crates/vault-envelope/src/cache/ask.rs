@@ -93,10 +93,10 @@ impl<'a> Ask<'a> {
         self.holdings.count(Count::Refresh);
         match self.answer().await {
             Ok(new) => Ok(Some(new)),
-            Err(error) if error.is_retryable() => {
-                let now = self.envelope.now();
+            Err(error) if error.is_retryable() || says_nothing(&error) => {
                 let until = lock(&self.holdings.refusals).until(self.print);
-                old.ask_not_before(until.unwrap_or(now));
+                let delay = self.envelope.shared.cache.policy().refusal_delay;
+                old.ask_not_before(until.unwrap_or_else(|| self.envelope.now().after(delay)));
                 Ok(None)
             }
             // Asked early, it said no: that counts from now on, not from the end of an age.
@@ -238,13 +238,13 @@ impl EnvelopeEncryption {
 
 /// Whether an error is the answer of somebody who was asked, and would be the answer again.
 fn is_refusal(error: &CryptoError) -> bool {
-    !matches!(
-        error.kind(),
-        ErrorKind::LimitExceeded
-            | ErrorKind::KeyNotAllowed
-            | ErrorKind::Unsupported
-            | ErrorKind::Internal
-    )
+    !says_nothing(error)
+        && !matches!(error.kind(), ErrorKind::KeyNotAllowed | ErrorKind::Unsupported)
+}
+
+/// Whether an error is about something else than the key: no room for it, a defect.
+fn says_nothing(error: &CryptoError) -> bool {
+    matches!(error.kind(), ErrorKind::LimitExceeded | ErrorKind::Internal)
 }
 
 /// The one who asks early. However it ends, another may then ask.

@@ -137,18 +137,28 @@ impl Sealing<'_> {
             Some(made) => made.clone(),
             None => kms.kms.wrap_data_key(&kms.key_id, payload, &self.context).await?,
         };
-        if wrapped.bytes.is_empty() {
-            // It would stand as a missing slot.
-            return Err(CryptoError::new(ErrorKind::Internal, Operation::WrapDataKey)
-                .with_key_id(&wrapped.key_id)
-                .with_detail("the KMS answered a wrapped key of no bytes"));
-        }
+        check_answer(kms, &wrapped)?;
         kms.remember(&wrapped.key_id);
         let mut slot = kms_slot(kms, wrapped);
         slot.share_index = share.map_or(0, |share| share.index);
         slot.share_check = share.map(|share| share.check);
         Ok(slot)
     }
+}
+
+/// What would leave a slot that its key's readers could not open.
+fn check_answer(kms: &KmsRecipient, wrapped: &WrappedKey) -> Result<()> {
+    let why = if wrapped.bytes.is_empty() {
+        // It would stand as a missing slot.
+        "the KMS answered a wrapped key of no bytes"
+    } else if kms.kms.canonical_key_id(&kms.key_id).is_some_and(|asked| asked != wrapped.key_id) {
+        "the KMS answered with another key than the one it was asked for"
+    } else {
+        return Ok(());
+    };
+    Err(CryptoError::new(ErrorKind::Internal, Operation::WrapDataKey)
+        .with_key_id(&kms.key_id)
+        .with_detail(why))
 }
 
 fn kms_slot(kms: &KmsRecipient, wrapped: WrappedKey) -> Slot {
