@@ -1,5 +1,5 @@
-//! The data-key cache: what a hit costs beside a data key at hand, what threads cost each other, and how
-//! often a KMS is called.
+//! The data-key cache: what a hit costs beside a data key at hand, what threads cost each other, how
+//! often a KMS is called; and what ranged reads fetch.
 //!
 //! Everything goes through `EnvelopeEncryption` with its default budgets, as a service would call it.
 
@@ -14,6 +14,7 @@ mod flood;
 pub mod herd;
 mod hits;
 mod memory;
+mod ranges;
 mod subject;
 pub mod threads;
 
@@ -25,6 +26,7 @@ pub fn run(rounds: usize) -> Vec<Table> {
     tables.push(flood::run());
     tables.push(calls::run());
     tables.push(memory::run());
+    tables.push(ranges::run());
     tables
 }
 

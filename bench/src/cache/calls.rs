@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use vault_crypto_core::EncryptedData;
-use vault_envelope::{EnvelopeBuilder, EnvelopeEncryption};
+use vault_crypto_core::{EncryptedData, MemoryStorage};
+use vault_envelope::{BranchKeys, EnvelopeBuilder, EnvelopeEncryption};
 use vault_testkit::VirtualClock;
 
 use super::at_once;
@@ -18,21 +18,28 @@ const PROCESSES: usize = 8;
 /// How a fleet is set up.
 #[derive(Clone, Copy)]
 enum Setup {
+    Uncached,
     Default,
+    Branches,
 }
 
 impl Setup {
-    const ALL: [Self; 1] = [Self::Default];
+    const ALL: [Self; 3] = [Self::Uncached, Self::Default, Self::Branches];
 
     fn name(self) -> &'static str {
         match self {
+            Self::Uncached => "without a cache",
             Self::Default => "default budgets",
+            Self::Branches => "with branch keys",
         }
     }
 
-    fn apply(self, builder: EnvelopeBuilder) -> EnvelopeBuilder {
+    /// `storage` is the fleet's.
+    fn apply(self, builder: EnvelopeBuilder, storage: &Arc<MemoryStorage>) -> EnvelopeBuilder {
         match self {
+            Self::Uncached => builder.without_cache(),
             Self::Default => builder,
+            Self::Branches => builder.branch_keys(BranchKeys::new(storage.clone())),
         }
     }
 }
@@ -49,10 +56,12 @@ impl Fleet {
     fn new(processes: usize, tenants: usize, setup: Setup) -> Self {
         let clock = VirtualClock::new();
         let subject = Subject::new(None);
+        let storage = Arc::new(MemoryStorage::new());
         let envelopes = (0..processes)
             .map(|_| {
                 let clock = Arc::new(clock.clone());
-                let envelope = subject.fellow(|builder| setup.apply(builder).clock(clock));
+                let envelope =
+                    subject.fellow(|builder| setup.apply(builder, &storage).clock(clock));
                 let scoped = |tenant: usize| envelope.scoped([("tenant", tenant.to_string())]);
                 (0..tenants).map(|tenant| scoped(tenant).expect("a good scope")).collect()
             })

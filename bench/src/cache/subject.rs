@@ -50,9 +50,9 @@ impl Subject {
             .expect("a good configuration")
     }
 
-    /// Calls that asked the KMS for a data key, new or old.
+    /// Calls that asked the KMS to make, wrap or unwrap a key.
     pub fn calls(&self) -> u64 {
-        [Operation::GenerateDataKey, Operation::DecryptDataKey]
+        [Operation::GenerateDataKey, Operation::WrapDataKey, Operation::DecryptDataKey]
             .map(|operation| self.kms.calls().of(operation))
             .iter()
             .sum()
