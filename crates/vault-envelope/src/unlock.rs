@@ -138,7 +138,7 @@ impl EnvelopeEncryption {
             untried: AtomicU32::new(slots.0),
         };
         let mut failure = None;
-        if opening.certain() < needed && needed > 1 {
+        if needed > 1 && opening.certain() < needed {
             // No KMS is asked to unwrap unless there are enough for all.
             failure = opening.resolve_all().await;
             if opening.certain() < needed {

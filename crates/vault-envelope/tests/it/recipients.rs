@@ -291,6 +291,7 @@ fn on_a_shared_data_key_only_the_operation_that_names_the_scope_lets_somebody_in
     // Shares need a data key of one message alone, whatever is named.
     let shares = Recipients::threshold(2, recipients(&clouds));
     assert_eq!(kind_of(clock.run(envelope.rewrap_to_shared(sealed, &shares, &scope))), refused);
+    assert_eq!(clouds[2].calls(Operation::WrapDataKey), 0, "refused before anybody is asked");
 
     let added = clock.run(envelope.add_recipient_shared(sealed, &third, &scope)).unwrap();
     let third = clouds[2].reader(&clock).scoped(scope.pairs()).unwrap();

@@ -211,6 +211,7 @@ fn shares_never_stand_on_a_shared_data_key() {
     let (clock, clouds) = clouds::<2>();
     let envelope = two_of(&clock, &clouds);
     assert_eq!(kind_of(clock.run(envelope.sealing_key())), ErrorKind::InvalidInput);
+    assert_eq!(clouds[0].faults.calls().total(), 0, "refused before anybody is asked");
     let stored = clock.run(envelope.create_stored_key()).unwrap();
     assert!(header_of(stored.entry()).exclusive);
     let record = stored.seal(b"value", &context()).unwrap();
