@@ -5,12 +5,13 @@
 use vault_crypto_core::aead::{AeadAlgorithm, AeadBackend, TAG_LEN};
 use vault_crypto_core::derive::DataKeySecret;
 use vault_crypto_core::header::{MESSAGE_ID_LEN, Suite};
+use vault_crypto_core::locked::LockedBox;
 use vault_crypto_core::xaes::{COMMITMENT_LEN, XaesKey};
 use vault_crypto_core::{CryptoError, ErrorKind, Operation, Result, SecureBytes};
 
-use crate::MAX_RECORD_LEN;
 use crate::chunks::{CHUNK_LEN, ChunkKey, ChunkKeyRef, PROLOGUE_LEN, SEALED_CHUNK_LEN, defect};
 use crate::padding::Padding;
+use crate::{EnvelopeEncryption, MAX_RECORD_LEN};
 
 /// The key of all bodies of one suite under one data key, schedule and MAC state kept.
 pub(crate) enum BodyKey {
@@ -41,6 +42,28 @@ impl BodyKey {
             Self::Chunked(key) => Ok(key),
             Self::Xaes(_) => Err(CryptoError::new(ErrorKind::InvalidInput, Operation::Seal)
                 .with_detail("suite 3 has no streams")),
+        }
+    }
+
+    /// As [`new`](Self::new), in locked memory.
+    pub(crate) fn locked(
+        envelope: &EnvelopeEncryption,
+        secret: &DataKeySecret,
+        suite: Suite,
+    ) -> Result<LockedBox<Self>> {
+        let shared = &envelope.shared;
+        let pool = shared.pool();
+        loop {
+            match pool.boxed(|| Self::new(secret, suite, shared.backend)) {
+                // The locked pages are full: a cached key can be asked for again, this one cannot.
+                Err(error) if error.kind() == ErrorKind::LimitExceeded => {
+                    let holdings = shared.cache.holdings();
+                    if !holdings.is_some_and(|holdings| holdings.evict_one(0)) {
+                        return Err(error);
+                    }
+                }
+                stored => return stored,
+            }
         }
     }
 
@@ -233,6 +256,14 @@ pub(crate) fn close_gaps(stored: &mut [u8], plaintext: usize) -> Result<&mut [u8
         stored.copy_within(from..from + len, index * CHUNK_LEN);
     }
     stored.get_mut(..plaintext).ok_or_else(defect)
+}
+
+/// A key in locked memory is gone in a forked child.
+#[cold]
+pub(crate) fn of_parent(operation: Operation) -> CryptoError {
+    CryptoError::new(ErrorKind::KeyUnusable, operation).with_detail(
+        "the data key belongs to the process that this one was forked from; take a new one",
+    )
 }
 
 #[cold]

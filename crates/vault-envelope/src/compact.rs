@@ -115,8 +115,9 @@ impl StoredKey {
         let [plain, padded] = &self.opening_prefixes;
         let prefix = if is_padded { padded } else { plain };
         let (prologue, data) = Prologue::split(body)?;
+        let key = self.sealing.body()?;
         with_body_context(prefix, context.canonical_pairs()?, |bound| {
-            self.sealing.body.by_ref().open(&prologue, bound, data, is_padded)
+            key.open(&prologue, bound, data, is_padded)
         })
     }
 

@@ -3,12 +3,13 @@
 use std::fmt;
 
 use vault_crypto_core::header::{MESSAGE_ID_LEN, Shape, parse};
+use vault_crypto_core::locked::LockedBox;
 use vault_crypto_core::{
     CryptoError, EncryptionContext, ErrorKind, Operation, Result, SecureBytes, constant_time_eq,
 };
 
 use crate::EnvelopeEncryption;
-use crate::body::{BodyKey, Prologue};
+use crate::body::{BodyKey, BodyRef, Prologue, of_parent};
 use crate::chunks::defect;
 use crate::sealing::{context_prefix, with_body_context};
 use crate::unlock::{OpenedBy, expect_shape};
@@ -16,7 +17,7 @@ use crate::unlock::{OpenedBy, expect_shape};
 /// Opens every record that starts with one verified header.
 pub struct OpeningKey {
     header: Vec<u8>,
-    body: BodyKey,
+    body: LockedBox<BodyKey>,
     context_prefix: Vec<u8>,
     padded: bool,
     /// The body's id, where the header belongs to one message alone.
@@ -41,7 +42,7 @@ impl EnvelopeEncryption {
         let unlocked = self.unlock(&parsed).await?;
         Ok(OpeningKey {
             header: parsed.bytes.to_vec(),
-            body: BodyKey::new(&unlocked.secret, header.suite, self.shared.backend),
+            body: BodyKey::locked(self, &unlocked.secret, header.suite)?,
             context_prefix: context_prefix(header.suite, header.body_flags(), self)?,
             padded: header.padded,
             message_id,
@@ -74,9 +75,10 @@ impl OpeningKey {
         sealed: &(impl AsRef<[u8]> + ?Sized),
         context: &EncryptionContext,
     ) -> Result<SecureBytes> {
+        let body = self.body()?;
         let (prologue, data) = self.split(sealed.as_ref())?;
         with_body_context(&self.context_prefix, context.canonical_pairs()?, |bound| {
-            self.body.by_ref().open(&prologue, bound, data, self.padded)
+            body.open(&prologue, bound, data, self.padded)
         })
     }
 
@@ -91,12 +93,18 @@ impl OpeningKey {
         sealed: &'a mut [u8],
         context: &EncryptionContext,
     ) -> Result<&'a mut [u8]> {
+        let body = self.body()?;
         let (prologue, data) = self.split(sealed)?;
         let start = sealed.len() - data.len();
         let data = sealed.get_mut(start..).ok_or_else(defect)?;
         with_body_context(&self.context_prefix, context.canonical_pairs()?, |bound| {
-            self.body.by_ref().open_in_place(&prologue, bound, data, self.padded)
+            body.open_in_place(&prologue, bound, data, self.padded)
         })
+    }
+
+    #[inline]
+    fn body(&self) -> Result<BodyRef<'_>> {
+        self.body.get().map(BodyKey::by_ref).ok_or_else(|| of_parent(Operation::Open))
     }
 
     fn split<'a>(&self, sealed: &'a [u8]) -> Result<(Prologue, &'a [u8])> {

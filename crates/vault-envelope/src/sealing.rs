@@ -6,12 +6,13 @@ use std::sync::Arc;
 use vault_crypto_core::aead::TAG_LEN;
 use vault_crypto_core::derive::{DataKeySecret, body_context};
 use vault_crypto_core::header::{Shape, Suite};
+use vault_crypto_core::locked::LockedBox;
 use vault_crypto_core::xaes::XaesKey;
 use vault_crypto_core::{
-    Clock, EncryptedData, EncryptionContext, RandomSource, Result, SecureBytes,
+    Clock, EncryptedData, EncryptionContext, Operation, RandomSource, Result, SecureBytes,
 };
 
-use crate::body::{BodyKey, overhead};
+use crate::body::{BodyKey, BodyRef, of_parent, overhead};
 use crate::budget::Spent;
 use crate::chunks::{PROLOGUE_LEN, defect};
 use crate::envelope::padding_flag;
@@ -25,7 +26,7 @@ use crate::{EnvelopeEncryption, Padding};
 pub struct SealingKey {
     /// What stands before every body: the header, or the prefix of compact records.
     pub(crate) front: Vec<u8>,
-    pub(crate) body: BodyKey,
+    body: LockedBox<BodyKey>,
     pub(crate) suite: Suite,
     padding: Padding,
     context_prefix: Vec<u8>,
@@ -57,7 +58,7 @@ impl SealingKey {
         let shared = &envelope.shared;
         Ok(Self {
             front,
-            body: BodyKey::new(secret, suite, shared.backend),
+            body: BodyKey::locked(envelope, secret, suite)?,
             suite,
             padding: shared.padding,
             context_prefix: context_prefix(suite, padding_flag(shared.padding), envelope)?,
@@ -107,7 +108,7 @@ impl SealingKey {
     /// As [`seal`](Self::seal).
     pub fn seal_in_place(&self, message: &mut Vec<u8>, context: &EncryptionContext) -> Result<()> {
         let overhead = self.overhead(message.len())?;
-        if let BodyKey::Xaes(key) = &self.body
+        if let BodyRef::Xaes(key) = self.body()?
             && self.padding.is_none()
             && message.len() <= crate::MAX_RECORD_LEN
             && message.capacity() - message.len() >= overhead
@@ -160,12 +161,18 @@ impl SealingKey {
         context: &EncryptionContext,
         out: &mut Vec<u8>,
     ) -> Result<()> {
-        let now = self.clock.monotonic();
+        let (body, now) = (self.body()?, self.clock.monotonic());
         self.spent.take(plaintext.len(), now)?;
         let id = self.random.nonce(now)?;
         let (pairs, padding) = (context.canonical_pairs()?, self.padding);
         let content = Content { plaintext, pairs, padding };
-        self.frame().seal(self.body.by_ref(), &id, content, out)
+        self.frame().seal(body, &id, content, out)
+    }
+
+    /// The key where it lies.
+    #[inline]
+    pub(crate) fn body(&self) -> Result<BodyRef<'_>> {
+        self.body.get().map(BodyKey::by_ref).ok_or_else(|| of_parent(Operation::Seal))
     }
 
     fn frame(&self) -> Frame<'_> {

@@ -220,6 +220,12 @@ impl CachedKey {
         self.marks(role).refreshing.store(false, Ordering::Release);
     }
 
+    /// Whether a key that is due may be used as if nothing were: somebody asks for the next one, or did and
+    /// was told to wait.
+    pub(crate) fn is_cared_for(&self, role: Role, now: Nanos) -> bool {
+        self.marks(role).refreshing.load(Ordering::Relaxed) || !self.may_ask(now)
+    }
+
     fn marks(&self, role: Role) -> &Marks {
         match role {
             Role::Opening => &self.opening,

@@ -78,12 +78,6 @@ impl<K: Hash + Eq + Clone, T: Clone> Flights<K, T> {
         (Seat { flights: self.clone(), key, flight, place }, started)
     }
 
-    /// How many questions are under way.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        lock(&self.table).len()
-    }
-
     /// Takes `flight` off the table, if it is the one that stands there.
     fn land(&self, key: &K, flight: &Arc<Flight<T>>) {
         let mut table = lock(&self.table);

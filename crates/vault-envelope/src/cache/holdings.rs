@@ -201,10 +201,9 @@ impl Holdings {
                 Err(error) if error.kind() == ErrorKind::LimitExceeded => {
                     // The locked pages are full: one key must go for this one.
                     let at = usize::try_from(asked.0 >> 10).unwrap_or_default();
-                    if self.openings.evict_one(at) || self.sealings.evict_one(at) {
-                        self.count(Count::Eviction);
-                    } else if !envelope.shared.branches.as_ref().is_some_and(|all| all.evict_one())
-                    {
+                    let of_branches =
+                        || envelope.shared.branches.as_ref().map(|all| all.evict_one());
+                    if !self.evict_one(at) && of_branches() != Some(true) {
                         return Err(error);
                     }
                 }
@@ -217,6 +216,15 @@ impl Holdings {
                 }
             }
         }
+    }
+
+    /// Lets one key go for want of memory; `false` if there is none. `at` says where to begin to look.
+    pub(crate) fn evict_one(&self, at: usize) -> bool {
+        let gone = self.openings.evict_one(at) || self.sealings.evict_one(at);
+        if gone {
+            self.count(Count::Eviction);
+        }
+        gone
     }
 
     /// What all keys of a scope, suite and padding share.

@@ -14,7 +14,7 @@ use super::lease::Lease;
 use super::stats::{Cells, Count};
 use super::store::Role;
 use super::sync::Arc;
-use super::time::Nanos;
+use super::time::{Age, Lifetime, Nanos};
 
 /// Sets of two places.
 const OPENING_SETS: usize = 128;
@@ -117,9 +117,9 @@ impl Level {
     /// The key that opens messages with this front, where nothing but opening is to be done about it.
     #[inline]
     pub(crate) fn opening(&mut self, front: &[u8], scope: &Scope, now: Nanos) -> Option<Hit<'_>> {
-        let calm = self.holdings.opening_life.calm;
+        let life = &self.holdings.opening_life;
         let key = &*self.opening.find(mark_of(front), |key| key.is_for(front, scope))?;
-        if now.0.wrapping_sub(key.vouched().0) >= calm {
+        if !goes_on(life, Role::Opening, key, key.vouched(), now) {
             return None;
         }
         Some(Hit { key, cells: &self.cells, holdings: &self.holdings })
@@ -129,14 +129,13 @@ impl Level {
     /// or something else is to be done about it.
     #[inline]
     pub(crate) fn sealing(&mut self, scope: &Scope, len: u64, now: Nanos) -> Option<Hit<'_>> {
-        let calm = self.holdings.sealing_life.calm;
+        let life = &self.holdings.sealing_life;
         let find = |leased: &Leased| leased.key.is_of(scope);
         let Leased { key, lease } = self.sealing.find(mark_of_scope(scope), find)?;
-        // A reading before it was made wraps around: not calm.
-        if now.0.wrapping_sub(key.made().0) >= calm || key.is_retired() {
+        if key.is_retired() || !goes_on(life, Role::Sealing, key, key.made(), now) {
             return None;
         }
-        if !lease.spend(len) && !refill(key, lease, len) {
+        if !lease.spend(len) && !refill(key, lease, len, now) {
             return None;
         }
         Some(Hit { key, cells: &self.cells, holdings: &self.holdings })
@@ -163,10 +162,19 @@ impl Level {
     }
 }
 
-/// The next slice of the budget, unless so little is left that a new key is due.
+/// Whether nothing but using it is to be done about a key from `born`. A reading from before that wraps
+/// around: not calm.
+#[inline]
+fn goes_on(life: &Lifetime, role: Role, key: &CachedKey, born: Nanos, now: Nanos) -> bool {
+    let is_calm = now.0.wrapping_sub(born.0) < life.calm;
+    is_calm || (life.of(now.age_of(born)) == Age::Due && key.is_cared_for(role, now))
+}
+
+/// The next slice of the budget, unless so little is left that somebody must ask for a new key.
 #[cold]
-fn refill(key: &CachedKey, lease: &mut Lease, len: u64) -> bool {
-    !key.purse.as_ref().is_none_or(|purse| purse.is_low()) && take_lease(key, lease, len)
+fn refill(key: &CachedKey, lease: &mut Lease, len: u64, now: Nanos) -> bool {
+    let low = key.purse.as_ref().is_none_or(|purse| purse.is_low());
+    (!low || key.is_cared_for(Role::Sealing, now)) && take_lease(key, lease, len)
 }
 
 fn take_lease(key: &CachedKey, lease: &mut Lease, len: u64) -> bool {

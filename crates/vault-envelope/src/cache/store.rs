@@ -3,7 +3,7 @@
 //! Left to others: what is kept, and the threads' own tables before it.
 
 use super::order::Orders;
-use super::shelf::{Shelf, Touched};
+use super::shelf::Shelf;
 use super::sync::{Arc, Mutex, lock};
 
 /// A shelf of its own for so many entries of capacity.
@@ -34,15 +34,7 @@ pub(crate) trait Kept {
 /// Entries of one role.
 pub(crate) struct Store<V> {
     role: Role,
-    shelves: Box<[Mutex<Shelf<OnShelf<V>>>]>,
-}
-
-struct OnShelf<V>(Arc<V>, Role);
-
-impl<V: Kept> Touched for OnShelf<V> {
-    fn take_touch(&self) -> bool {
-        self.0.take_touch(self.1)
-    }
+    shelves: Box<[Mutex<Shelf<Arc<V>>>]>,
 }
 
 impl<V: Kept> Store<V> {
@@ -53,7 +45,7 @@ impl<V: Kept> Store<V> {
     }
 
     pub(crate) fn get(&self, key: u128) -> Option<Arc<V>> {
-        lock(self.shelf(key)?).get(key).map(|entry| entry.0.clone())
+        lock(self.shelf(key)?).get(key).cloned()
     }
 
     /// Keeps what a fill brought that began at `began`, unless an invalidation came after that and names
@@ -74,12 +66,12 @@ impl<V: Kept> Store<V> {
         }
         value.take_on(self.role);
         let replaced = shelf.get(key).is_some();
-        let gone = shelf.insert(key, OnShelf(value.clone(), self.role));
+        let gone = shelf.insert(key, value.clone(), |entry| entry.take_touch(self.role));
         drop(shelf);
-        let Some(gone) = gone.filter(|gone| !Arc::ptr_eq(&gone.0, value)) else {
+        let Some(gone) = gone.filter(|gone| !Arc::ptr_eq(gone, value)) else {
             return (true, false);
         };
-        gone.0.let_go(self.role);
+        gone.let_go(self.role);
         (true, !replaced)
     }
 
@@ -87,10 +79,10 @@ impl<V: Kept> Store<V> {
     pub(crate) fn remove(&self, key: u128, value: &Arc<V>) {
         let Some(shelf) = self.shelf(key) else { return };
         let mut shelf = lock(shelf);
-        if shelf.get(key).is_some_and(|entry| Arc::ptr_eq(&entry.0, value)) {
+        if shelf.get(key).is_some_and(|entry| Arc::ptr_eq(entry, value)) {
             let gone = shelf.remove(key);
             drop(shelf);
-            gone.iter().for_each(|gone| gone.0.let_go(self.role));
+            gone.iter().for_each(|gone| gone.let_go(self.role));
         }
     }
 
@@ -98,9 +90,9 @@ impl<V: Kept> Store<V> {
     pub(crate) fn sweep(&self, goes: impl Fn(&V) -> bool) -> usize {
         let mut count = 0;
         for shelf in &self.shelves {
-            let gone = lock(shelf).take_where(|entry| goes(&entry.0));
+            let gone = lock(shelf).take_where(|entry| goes(entry));
             count += gone.len();
-            gone.iter().for_each(|gone| gone.0.let_go(self.role));
+            gone.iter().for_each(|gone| gone.let_go(self.role));
         }
         count
     }
@@ -109,9 +101,9 @@ impl<V: Kept> Store<V> {
     pub(crate) fn evict_one(&self, at: usize) -> bool {
         let (before, after) = self.shelves.split_at(at % self.shelves.len());
         for shelf in after.iter().chain(before) {
-            let gone = lock(shelf).evict();
+            let gone = lock(shelf).evict(|entry| entry.take_touch(self.role));
             if let Some(gone) = gone {
-                gone.0.let_go(self.role);
+                gone.let_go(self.role);
                 return true;
             }
         }
@@ -120,8 +112,7 @@ impl<V: Kept> Store<V> {
 
     /// The least of what `of` says of all entries.
     pub(crate) fn least(&self, of: impl Fn(&V) -> u64) -> Option<u64> {
-        let least =
-            |shelf: &Mutex<Shelf<OnShelf<V>>>| lock(shelf).iter().map(|entry| of(&entry.0)).min();
+        let least = |shelf: &Mutex<Shelf<Arc<V>>>| lock(shelf).iter().map(|entry| of(entry)).min();
         self.shelves.iter().filter_map(least).min()
     }
 
@@ -129,7 +120,7 @@ impl<V: Kept> Store<V> {
         self.shelves.iter().map(|shelf| lock(shelf).len()).sum()
     }
 
-    fn shelf(&self, key: u128) -> Option<&Mutex<Shelf<OnShelf<V>>>> {
+    fn shelf(&self, key: u128) -> Option<&Mutex<Shelf<Arc<V>>>> {
         // Fingerprints are keyed hashes: any bits do. The number of shelves is a power of two.
         self.shelves.get((key >> 64) as usize & (self.shelves.len() - 1))
     }
