@@ -44,6 +44,7 @@ pub(crate) use per_process::PerProcess;
 pub use policy::CachePolicy;
 pub(crate) use source::{Fetch, KeySource, SourcedKey};
 pub use stats::CacheStats;
+pub(crate) use stats::Count;
 
 /// The cache of one envelope, or none.
 pub(crate) struct Cache {

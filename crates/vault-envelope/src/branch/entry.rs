@@ -28,23 +28,17 @@ impl EnvelopeEncryption {
             self.fresh_branch(suite, named(name, version)).await?;
         let entry = secret.seal_header(&mut header, &self.scope, None)?;
         drop(secret);
-        let opened = self.open_branch_entry(&entry, name, version).await?;
+        let opened = self.open_branch_entry(&parse_entry(&entry, name, version)?).await?;
         Ok((opened, entry))
     }
 
     /// Unwraps and verifies the entry of one version of this scope's branch.
-    pub(super) async fn open_branch_entry(
-        &self,
-        entry: &[u8],
-        name: &Name,
-        version: u32,
-    ) -> Result<Opened> {
-        let parsed = parse_entry(entry, name, version)?;
+    pub(super) async fn open_branch_entry(&self, parsed: &ParsedHeader<'_>) -> Result<Opened> {
         if parsed.header.threshold > 1 {
             return Err(CryptoError::new(ErrorKind::Unsupported, Operation::Open)
                 .with_detail("the branch key needs several parties to open"));
         }
-        let unlocked = self.unlock(&parsed).await?;
+        let unlocked = self.unlock(parsed).await?;
         let (secret, opened_by) = (unlocked.secret, unlocked.opened_by);
         Ok(Opened { key: secret.into_branch_key(), opened_by })
     }

@@ -145,7 +145,9 @@ impl<'a> Ask<'a> {
             if let Some(settled) = envelope.settled(&holdings, print, front.as_deref(), asked) {
                 return settled;
             }
-            holdings.count(Count::KmsCall);
+            if envelope.asks_kms(front.as_deref()) {
+                holdings.count(Count::KmsCall);
+            }
             let sourced = envelope.source(front).await;
             let filled = sourced.and_then(|(role, sourced)| match role {
                 Role::Sealing => holdings.keep_sealing(&envelope, print, &sourced, (asked, began)),
@@ -188,6 +190,12 @@ impl EnvelopeEncryption {
         };
         let key = key.filter(|key| !key.is_wiped())?;
         Some(Ok(Filled { key, kept: true }))
+    }
+
+    /// Whether the source is a KMS; branch keys count the calls that they make.
+    fn asks_kms(&self, front: Option<&[u8]>) -> bool {
+        let has_header = front.is_some_and(|front| front.first() != COMPACT_MAGIC.first());
+        has_header || self.shared.branches.is_none()
     }
 
     /// A new data key without `front`, else the one of its messages.

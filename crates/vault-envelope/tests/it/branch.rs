@@ -42,6 +42,7 @@ fn another_process_opens_with_one_look_into_the_storage_and_one_call_to_the_kms(
     let stats = other.branch_stats();
     assert_eq!((stats.gets, stats.lists, stats.unwraps, stats.made), (1, 0, 1, 0));
     assert_eq!(world.kms.calls().total() - before, 1);
+    assert_eq!(other.cache().stats().kms_calls, 1);
 }
 
 #[test]
@@ -57,8 +58,7 @@ fn what_the_kms_wraps_is_bound_to_the_role_of_a_branch_key() {
     let branch = header.extension(Extension::BRANCH).unwrap();
     assert_eq!(branch.bytes[16..], [0, 0, 0, 1]);
     let slot = &header.slots[0];
-    let wrapped =
-        WrappedKey::new(slot.wrapped.clone(), world.key.clone(), slot.version.clone());
+    let wrapped = WrappedKey::new(slot.wrapped.clone(), world.key.clone(), slot.version.clone());
     let unwrap = |kind| {
         let context = WrapContext::new(kind, process.scope().clone());
         world.clock.run(world.kms.decrypt_data_key(&wrapped, &context))
@@ -196,7 +196,9 @@ fn a_branch_is_made_once_and_checked_before_it_is_stored() {
     }
     assert_eq!(world.kms.calls().of(Operation::GenerateDataKey), 1);
     assert_eq!(world.kms.calls().of(Operation::DecryptDataKey), 1);
-    assert_eq!(process.branch_stats().puts, 1);
+    let stats = process.branch_stats();
+    assert_eq!((stats.puts, stats.made, stats.unwraps), (1, 1, 1));
+    assert_eq!(process.cache().stats().kms_calls, 2);
 }
 
 #[test]
