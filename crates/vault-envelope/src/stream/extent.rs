@@ -66,3 +66,22 @@ pub(super) fn within(wanted: &Range<u64>, len: u64) -> Result<Range<u64>> {
     }
     Ok(wanted.start..wanted.end.min(len))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body_len;
+
+    #[test]
+    fn a_trailer_that_says_more_than_was_sealed_is_not_authentic() {
+        let content = 20_000;
+        let extent = Extent::new(100, 100 + body_len(content).unwrap(), true).unwrap();
+        assert_eq!(extent.tail(), content - 8..content);
+        assert_eq!(extent.plaintext_len(&19_992_u64.to_be_bytes()).unwrap(), 19_992);
+        for lie in [19_993, u64::MAX] {
+            assert!(extent.plaintext_len(&lie.to_be_bytes()).is_err(), "{lie}");
+        }
+        assert!(extent.plaintext_len(&[0; 7]).is_err());
+        assert!(Extent::new(100, 100 + body_len(7).unwrap(), true).is_err());
+    }
+}

@@ -1,12 +1,17 @@
 //! Objects and stores that lie: only authentic plaintext comes out, and the error says what it can.
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream;
 use futures_util::{AsyncReadExt as _, AsyncSeekExt as _, StreamExt as _};
 use object_store::{ObjectStore, ObjectStoreExt as _};
 use vault_crypto_core::{CryptoError, ErrorKind};
-use vault_envelope::stream::StoreObject;
-use vault_envelope::{CHUNK_LEN, ObjectOptions, SEALED_CHUNK_LEN, SealedObject};
+use vault_envelope::stream::{ByteStream, FirstBytes, ObjectVersion, StoreObject};
+use vault_envelope::{CHUNK_LEN, ObjectOptions, RangeSource, SEALED_CHUNK_LEN, SealedObject};
 
 use super::super::support::{block_on, builder, context, envelope, kind_of, kms, pattern};
 use super::stores::{Fault, WORDS, dropped_after};
@@ -103,6 +108,69 @@ fn a_store_that_lies_about_the_length_all_along_is_found_out_at_the_end() {
             assert!(reader.seek(std::io::SeekFrom::End(0)).await.is_err());
             assert!(reader.read_to_end(&mut Vec::new()).await.is_err());
         });
+    }
+}
+
+#[test]
+fn a_range_beyond_what_the_store_says_is_not_taken_to_be_empty_before_the_end_is_verified() {
+    let envelope = envelope();
+    let store = stored(&envelope, &pattern(LEN));
+    store.misbehave(0, Fault::ShorterBy((77 + 16 + 5) as u64));
+    let object = open(&envelope, &store);
+    let said = (40 * CHUNK_LEN - 5 - 16) as u64;
+    for start in [said, said + 1, LEN as u64] {
+        let result = block_on(object.range(start..start + 1));
+        assert_eq!(kind_of(result), ErrorKind::AuthenticationFailed, "{start}");
+    }
+}
+
+#[test]
+fn every_request_depends_on_the_entity_tag_of_the_first() {
+    let envelope = envelope();
+    let store = stored(&envelope, &pattern(LEN));
+    let object = open(&envelope, &store);
+    let tag = object.version().e_tag.clone();
+    assert!(tag.is_some());
+    block_on(object.range(300_000..400_000)).unwrap();
+    block_on(object.len()).unwrap();
+    assert_eq!(*store.conditions.lock().unwrap(), [None, tag.clone(), tag]);
+}
+
+/// An object whose ranges never end.
+struct Endless(Bytes, Arc<AtomicUsize>);
+
+#[async_trait]
+impl RangeSource for Endless {
+    async fn first(&self, len: u64) -> Result<FirstBytes, CryptoError> {
+        self.0.first(len).await
+    }
+
+    async fn range(&self, _: Range<u64>, _: &ObjectVersion) -> Result<ByteStream, CryptoError> {
+        let taken = self.1.clone();
+        let pieces = std::iter::from_fn(move || {
+            taken.fetch_add(1, Ordering::Relaxed);
+            Some(Ok(Bytes::from(vec![7; 1_000])))
+        });
+        // Not really: a failing test should end.
+        Ok(stream::iter(pieces.take(100_000)).boxed())
+    }
+}
+
+#[test]
+fn no_more_is_taken_of_a_store_than_was_asked_for() {
+    let envelope = envelope();
+    let store = stored(&envelope, &pattern(LEN));
+    let sealed = block_on(async { store.inner.get(&path()).await.unwrap().bytes().await.unwrap() });
+    for first_request in [20, 20_000] {
+        let taken = Arc::new(AtomicUsize::new(0));
+        let source = Arc::new(Endless(sealed.clone(), taken.clone()));
+        let options = ObjectOptions::default().with_first_request(first_request);
+        let read = block_on(async {
+            let object = envelope.open_source(source, &context(), options).await?;
+            object.range(0..10).await
+        });
+        assert!(matches!(kind_of(read), ErrorKind::Io | ErrorKind::AuthenticationFailed));
+        assert!(taken.load(Ordering::Relaxed) < 100);
     }
 }
 

@@ -51,6 +51,8 @@ pub(super) struct Counting {
     pub(super) inner: InMemory,
     /// Ranges that were answered.
     pub(super) gets: Mutex<Vec<Range<u64>>>,
+    /// The entity tag on which each of them depended.
+    pub(super) conditions: Mutex<Vec<Option<String>>>,
     pub(super) puts: AtomicUsize,
     pub(super) uploads: Arc<Uploads>,
     /// The fault, and how many requests are answered before it.
@@ -123,6 +125,7 @@ impl ObjectStore for Counting {
         if fault == Fault::Forgetful {
             options.if_match = None;
         }
+        self.conditions.lock().unwrap().push(options.if_match.clone());
         let head = options.head;
         let mut found = self.inner.get_opts(location, options).await?;
         if !head {
