@@ -135,14 +135,15 @@ fn an_ordinary_users_limit_of_64_kib_holds_the_process_pool_and_is_never_passed_
     assert_eq!(locked_kib(), 64);
 }
 
-/// What the notes on the process pool promise: 16 pages of the limit, 12 of them taken.
+/// What the notes on the process pool promise: 16 pages of the limit, 12 of them taken, and three of those
+/// left to keys with one owner.
 #[test]
 fn the_process_pool_holds_the_schedules_of_a_busy_cache() {
     let pool = LockedPool::new(LockPolicy::Require, PROCESS_POOL_BYTES).unwrap();
-    let schedules: Vec<_> = (0..180).map(|_| pool.store([1_u8; 272]).unwrap()).collect();
+    let schedules: Vec<_> = (0..135).map(|_| pool.store([1_u8; 272]).unwrap()).collect();
     assert!(pool.store([1_u8; 272]).is_err());
     drop(schedules);
-    let keys: Vec<_> = (0..1_536).map(|_| pool.store([1_u8; 32]).unwrap()).collect();
+    let keys: Vec<_> = (0..1_152).map(|_| pool.store([1_u8; 32]).unwrap()).collect();
     assert!(pool.store([1_u8; 32]).is_err());
     drop(keys);
 }

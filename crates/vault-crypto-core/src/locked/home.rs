@@ -1,6 +1,7 @@
 //! What the clones of a pool share: its first region, which may be locked, and the further ones.
 
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use super::books::{BLOCK_LEN, Class, Kind};
@@ -72,7 +73,7 @@ impl Home {
     ) -> Result<C> {
         let class = Class::of(len).ok_or_else(full)?;
         let locked = self.first.locked_blocks();
-        if let Some(found) = self.first.claim(0..locked, kind, class) {
+        if let Some(found) = self.first.claim(self.room(kind, locked), kind, class) {
             return Ok(make(found, self.first.owner()));
         }
         if self.policy == LockPolicy::Require {
@@ -89,6 +90,20 @@ impl Home {
             }
         }
         Err(full())
+    }
+
+    /// The locked blocks that keys of one kind may have. A block never changes its kind, so under
+    /// [`LockPolicy::Require`], where there is nowhere else to go, each kind leaves a quarter to the
+    /// other: the one that filled the pool first would shut the other out for ever.
+    fn room(&self, kind: Kind, locked: usize) -> Range<usize> {
+        let left = match self.policy {
+            LockPolicy::Require => locked.div_ceil(4).min(locked / 2),
+            _ => 0,
+        };
+        match kind {
+            Kind::Shared => left..locked,
+            Kind::Owned => 0..locked - left,
+        }
     }
 
     /// The further region of this number, mapped when it is needed first.

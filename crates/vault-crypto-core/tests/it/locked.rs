@@ -77,6 +77,20 @@ fn a_full_pool_refuses_under_require_and_does_not_even_make_the_value() {
 }
 
 #[test]
+fn under_require_keys_of_one_kind_never_shut_the_other_kind_out() {
+    let shared_first = pool(LockPolicy::Require, 16);
+    let shared: Vec<_> = std::iter::from_fn(|| shared_first.store([1_u8; 272]).ok()).collect();
+    assert_eq!(shared.len(), 3 * 15);
+    drop(shared);
+    let owned: Vec<_> = std::iter::from_fn(|| shared_first.boxed(|| [1_u8; 32]).ok()).collect();
+    assert_eq!(owned.len(), 128);
+    let owned_first = pool(LockPolicy::Require, 16);
+    let owned: Vec<_> = std::iter::from_fn(|| owned_first.boxed(|| [1_u8; 32]).ok()).collect();
+    assert_eq!(owned.len(), 3 * 128);
+    assert!(owned_first.store([1_u8; 272]).is_ok());
+}
+
+#[test]
 fn a_full_pool_spills_under_prefer_and_counts() {
     let pool = pool(LockPolicy::Prefer, 4);
     let keys: Vec<Locked<[u8; 32]>> = (0..200_u8).map(|n| pool.store([n; 32]).unwrap()).collect();
