@@ -59,7 +59,7 @@ impl EnvelopeEncryption {
         // What a branch entry holds is no data key (docs/FORMAT.md section 8.4).
         if parsed.header.extension(Extension::BRANCH).is_some() {
             return Err(CryptoError::new(ErrorKind::Unsupported, Operation::Open)
-                .with_detail("the entry holds a branch key; this version opens data keys alone"));
+                .with_detail("the entry holds a branch key, which is no stored data key"));
         }
         let unlocked = self.unlock(&parsed).await?;
         StoredKey::new(self, &unlocked.secret, parsed.header.suite, entry.to_vec())
