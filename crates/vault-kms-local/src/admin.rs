@@ -28,7 +28,7 @@ impl KmsAdmin for LocalKms {
     async fn create_key(&self, config: KeyConfig) -> Result<KeyInfo> {
         let created = self.change(|keys, now| {
             record::check_new_name(keys, &config.name)?;
-            let key = Key::create(&config, now, self.disk.random.as_ref())?;
+            let key = Key::create(&config, now, || self.disk.new_material())?;
             let info = key.describe(self.store_id.key_id(&config.name), now);
             keys.insert(config.name, key);
             Ok((info, true))
@@ -43,7 +43,7 @@ impl KmsAdmin for LocalKms {
     ) -> Result<KeyRotationResult> {
         let rotated = self.change_key(key_id, |canonical, key, now| {
             require_enabled(canonical, key)?;
-            let version = key.rotate(options.stage, now, self.disk.random.as_ref())?;
+            let version = key.rotate(options.stage, now, || self.disk.new_material())?;
             Ok((rotation(canonical, version, options.stage, now), true))
         });
         rotated.await.map_err(|error| error.in_operation(Operation::RotateKey))

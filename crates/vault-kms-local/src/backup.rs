@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use vault_crypto_core::locked::LockedPool;
 use vault_crypto_core::{CryptoError, ErrorKind, Operation, Result, SecureString};
 use zeroize::Zeroizing;
 
@@ -92,10 +93,11 @@ impl LocalKms {
         passphrase: &SecureString,
         options: RestoreOptions,
     ) -> Result<Self> {
-        let backup = read_backup(from, passphrase)?;
+        let backup = read_backup(from, passphrase, &config.memory)?;
         files::create_folder(&config.dir)?;
         let lock = pollster::block_on(StoreLock::acquire(&config.dir, config.clock.as_ref()))?;
-        let disk = Disk::create(config.dir, config.master, config.cost, config.random)?;
+        let disk =
+            Disk::create(config.dir, config.master, config.cost, config.random, config.memory)?;
         let found = look(&disk)?;
         check(&found, &backup, options)?;
         let (known, protection) = match &found {
@@ -124,7 +126,7 @@ enum Found {
     Unreadable { claims: Option<StoreId>, error: CryptoError },
 }
 
-fn read_backup(from: &Path, passphrase: &SecureString) -> Result<Backup> {
+fn read_backup(from: &Path, passphrase: &SecureString, pool: &LockedPool) -> Result<Backup> {
     let bytes = read_user_file(from)?;
     let parsed =
         container::parse(Form::Backup, &bytes).map_err(|fault| not_a_backup(from, fault))?;
@@ -133,7 +135,8 @@ fn read_backup(from: &Path, passphrase: &SecureString) -> Result<Backup> {
         return Err(not_a_backup(from, Fault::Damaged("it is under no passphrase")));
     };
     let root = Root::of_passphrase(passphrase, cost, &salt)?;
-    let keys = parsed.open(&root.file_key(store_id)).map_err(|fault| match fault {
+    let keys = parsed.open(&root.file_key(store_id), pool).map_err(|fault| match fault {
+        OpenFault::NoRoom(error) => error,
         OpenFault::WrongSecret => refused("the passphrase is not the one of this backup"),
         OpenFault::BadBody => not_a_backup(from, Fault::Damaged("its content breaks the rules")),
     })?;

@@ -14,6 +14,7 @@ use crate::disk::{Disk, Loaded};
 use crate::error::{damaged, limit};
 use crate::files::{self, StoreLock};
 use crate::id::StoreId;
+use crate::memory::Material;
 use crate::record::{self, Keys};
 
 /// An embedded KMS: versioned keys in one authenticated file of this machine.
@@ -65,7 +66,8 @@ impl LocalKms {
             refuse_lost_key_file(&dir)?;
             return Err(absent(&dir));
         }
-        let disk = Disk::open(config.dir, config.master, config.cost, config.random)?;
+        let disk =
+            Disk::open(config.dir, config.master, config.cost, config.random, config.memory)?;
         let loaded = disk.load()?;
         let kms = Self::new(disk, config.clock, config.cost, loaded);
         pollster::block_on(kms.settle());
@@ -94,10 +96,12 @@ impl LocalKms {
         let mut keys = Keys::new();
         if let Some(name) = config.initial_key {
             let first = vault_crypto_core::KeyConfig::new(name.as_str());
-            keys.insert(name, record::Key::create(&first, now, config.random.as_ref())?);
+            let material = || Material::generate(&config.memory, config.random.as_ref());
+            keys.insert(name, record::Key::create(&first, now, material)?);
         }
         let store_id = StoreId::generate(config.random.as_ref())?;
-        let disk = Disk::create(config.dir, config.master, config.cost, config.random)?;
+        let disk =
+            Disk::create(config.dir, config.master, config.cost, config.random, config.memory)?;
         let protection = disk.new_protection()?;
         let loaded = disk.store(&lock, store_id, 1, protection, keys)?;
         Ok((Self::new(disk, config.clock, config.cost, loaded), Created::Now))
@@ -145,6 +149,7 @@ impl LocalKms {
 
     /// The keys as they are on disk at this moment.
     pub(crate) fn current(&self) -> Result<Arc<Loaded>> {
+        self.disk.check_process()?;
         let known = Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner));
         let stamp = files::stamp(&self.disk.dir.join(files::KEY_FILE))?;
         if stamp == Some(known.stamp) {
@@ -161,6 +166,7 @@ impl LocalKms {
         &self,
         change: impl FnOnce(&mut Keys, u64) -> Result<(T, bool)> + Send,
     ) -> Result<T> {
+        self.disk.check_process()?;
         let lock = StoreLock::acquire(&self.disk.dir, self.clock.as_ref()).await?;
         // From here on nothing waits, so a cancelled call has done nothing or everything.
         let Loaded { stamp, store_id, generation, recorded, protection, mut keys } =

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use vault_crypto_core::kdf::Argon2Params;
+use vault_crypto_core::locked::LockedPool;
 use vault_crypto_core::{Clock, RandomSource, SystemClock, SystemRandom};
 
 use crate::MasterSource;
@@ -20,6 +21,7 @@ pub struct LocalKmsConfig {
     pub(crate) cost: Argon2Params,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn RandomSource>,
+    pub(crate) memory: LockedPool,
 }
 
 impl LocalKmsConfig {
@@ -33,6 +35,7 @@ impl LocalKmsConfig {
             cost: Argon2Params::default(),
             clock: Arc::new(SystemClock::new()),
             random: Arc::new(SystemRandom::new()),
+            memory: LockedPool::process(),
         }
     }
 
@@ -65,6 +68,17 @@ impl LocalKmsConfig {
         self
     }
 
+    /// Where the keys lie while the store is open: the master secret, and every version of every key. By
+    /// default the pool of the process, which envelopes share.
+    ///
+    /// A pool that requires locked memory needs room for them three times over, since a changed key file
+    /// is read beside the keys that are in use: 32 bytes each.
+    #[must_use]
+    pub fn with_memory(mut self, pool: LockedPool) -> Self {
+        self.memory = pool;
+        self
+    }
+
     /// Draws keys and nonces. It must be as good as the system's generator.
     #[must_use]
     pub fn with_random(mut self, random: Arc<dyn RandomSource>) -> Self {
@@ -80,6 +94,7 @@ impl fmt::Debug for LocalKmsConfig {
             .field("master", &self.master)
             .field("initial_key", &self.initial_key)
             .field("cost", &self.cost)
+            .field("memory", &self.memory)
             .finish_non_exhaustive()
     }
 }

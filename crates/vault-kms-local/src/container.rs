@@ -3,11 +3,13 @@
 
 use sha2::{Digest as _, Sha256};
 use vault_crypto_core::kdf::Argon2Params;
-use vault_crypto_core::{RandomSource, Result, SecureBytes};
+use vault_crypto_core::locked::LockedPool;
+use vault_crypto_core::{CryptoError, RandomSource, Result, SecureBytes};
 
 use crate::codec::{Reader, Writer};
 use crate::cost::{self, SALT_LEN};
 use crate::id::StoreId;
+use crate::memory::Material;
 use crate::record::{self, Keys};
 use crate::{error, sealed};
 
@@ -122,20 +124,26 @@ fn parse_header(form: Form, clear: &[u8]) -> Option<(Header, usize)> {
 
 impl Parsed<'_> {
     /// Opens the body under the file's key; see [`OpenFault`].
-    pub(crate) fn open(&self, key: &SecureBytes) -> Result<Keys, OpenFault> {
-        let body =
-            sealed::open(key, &aad(self.clear), self.sealed).map_err(|_| OpenFault::WrongSecret)?;
-        record::decode(body.as_slice()).ok_or(OpenFault::BadBody)
+    pub(crate) fn open(&self, key: &SecureBytes, pool: &LockedPool) -> Result<Keys, OpenFault> {
+        let body = sealed::open(key.as_slice(), &aad(self.clear), self.sealed)
+            .map_err(|_| OpenFault::WrongSecret)?;
+        let mut no_room = None;
+        let keys = record::decode(body.as_slice(), |material| {
+            Material::keep(pool, material).map_err(|error| no_room = Some(error)).ok()
+        });
+        keys.ok_or_else(|| no_room.map_or(OpenFault::BadBody, OpenFault::NoRoom))
     }
 }
 
 /// Why the body of a whole file did not open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum OpenFault {
     /// Not the secret it was sealed under, or altered by somebody who could fix the checksum.
     WrongSecret,
     /// Authentic, yet against the rules: written by a defective program.
     BadBody,
+    /// The pool of locked memory did not take all keys.
+    NoRoom(CryptoError),
 }
 
 /// The store that a file claims to belong to, even where the rest is damaged; not authenticated.
@@ -158,7 +166,7 @@ pub(crate) fn encode(
     let body_len = u32::try_from(body.len()).map_err(|_| too_large())?;
     let clear = encode_header(header, body_len).ok_or_else(too_large)?;
     let mut out = clear.clone();
-    out.extend_from_slice(&sealed::seal(key, &aad(&clear), &body, random)?);
+    out.extend_from_slice(&sealed::seal(key.as_slice(), &aad(&clear), &body, random)?);
     let checksum = Sha256::digest(&out);
     out.extend_from_slice(&checksum);
     if out.len() as u64 > MAX_LEN {

@@ -24,12 +24,12 @@ pub(crate) fn check(cost: &Argon2Params) -> Result<()> {
 /// The 32 bytes that stand behind a passphrase.
 pub(crate) fn derive(
     cost: Argon2Params,
-    text: &SecureString,
+    passphrase: &[u8],
     salt: &[u8; SALT_LEN],
 ) -> Result<SecureBytes> {
     check(&cost)?;
     let mut out = SecureBytes::zeroed(32);
-    KdfParams::Argon2id(cost).derive(text.as_str().as_bytes(), salt, out.as_mut_slice())?;
+    KdfParams::Argon2id(cost).derive(passphrase, salt, out.as_mut_slice())?;
     Ok(out)
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use vault_crypto_core::kdf::Argon2Params;
+use vault_crypto_core::locked::LockedPool;
 use vault_crypto_core::{CryptoError, ErrorKind, Operation, RandomSource, Result};
 
 use crate::container::{self, Fault, Form, Header, OpenFault, Protection};
@@ -13,12 +14,15 @@ use crate::files::{self, Stamp, StoreLock};
 use crate::generation;
 use crate::id::StoreId;
 use crate::master::{Master, MasterSource, Root};
+use crate::memory::Material;
 use crate::record::Keys;
 
 /// A folder and the secret that opens what is in it.
 pub(crate) struct Disk {
     pub(crate) dir: PathBuf,
     pub(crate) random: Arc<dyn RandomSource>,
+    /// Where keys lie while they are at hand.
+    pub(crate) pool: LockedPool,
     master: Master,
 }
 
@@ -40,9 +44,10 @@ impl Disk {
         source: MasterSource,
         cost: Argon2Params,
         random: Arc<dyn RandomSource>,
+        pool: LockedPool,
     ) -> Result<Self> {
-        let master = Master::load(source, cost, &dir)?;
-        Ok(Self { dir, random, master })
+        let master = Master::load(source, cost, &dir, &pool)?;
+        Ok(Self { dir, random, pool, master })
     }
 
     /// For a store to be made; the caller holds the lock.
@@ -51,9 +56,20 @@ impl Disk {
         source: MasterSource,
         cost: Argon2Params,
         random: Arc<dyn RandomSource>,
+        pool: LockedPool,
     ) -> Result<Self> {
-        let master = Master::load_or_create(source, cost, &dir, random.as_ref())?;
-        Ok(Self { dir, random, master })
+        let master = Master::load_or_create(source, cost, &dir, random.as_ref(), &pool)?;
+        Ok(Self { dir, random, pool, master })
+    }
+
+    /// The material of a new version.
+    pub(crate) fn new_material(&self) -> Result<Material> {
+        Material::generate(&self.pool, self.random.as_ref())
+    }
+
+    /// Refuses a process that was forked from the one that opened the store: it has no key of it.
+    pub(crate) fn check_process(&self) -> Result<()> {
+        self.master.check_process()
     }
 
     pub(crate) fn new_protection(&self) -> Result<Protection> {
@@ -84,7 +100,7 @@ impl Disk {
         let Header { store_id, generation, protection, .. } = parsed.header;
         let root = self.master.root(protection)?;
         let keys = parsed
-            .open(&root.file_key(store_id))
+            .open(&root.file_key(store_id), &self.pool)
             .map_err(|fault| self.open_fault(fault, protection))?;
         let recorded =
             recorded.map(|(bytes, _)| generation::decode(&bytes, store_id, &root)).transpose()?;
@@ -150,6 +166,7 @@ impl Disk {
 
     fn open_fault(&self, fault: OpenFault, protection: Protection) -> CryptoError {
         match (fault, protection) {
+            (OpenFault::NoRoom(error), _) => error,
             (OpenFault::BadBody, _) => self.fault(Fault::Damaged("its content breaks the rules")),
             (OpenFault::WrongSecret, Protection::Passphrase { .. }) => {
                 refused("the passphrase is not the one of this key store")

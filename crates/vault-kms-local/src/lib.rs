@@ -13,6 +13,7 @@ mod files;
 mod generation;
 mod id;
 mod master;
+mod memory;
 mod provider;
 mod record;
 mod sealed;
@@ -25,7 +26,10 @@ pub use master::MasterSource;
 /// Entry points of the fuzz targets; no part of the interface.
 #[doc(hidden)]
 pub mod fuzz {
+    use vault_crypto_core::locked::LockedPool;
+
     use crate::container::{self, Form};
+    use crate::memory::Material;
     use crate::record;
 
     /// Takes a key file apart without opening it.
@@ -37,7 +41,8 @@ pub mod fuzz {
     /// Decodes a body; what it accepts, encodes to the same bytes.
     #[must_use]
     pub fn decode_body(bytes: &[u8]) -> Option<bool> {
-        let keys = record::decode(bytes)?;
+        let pool = LockedPool::process();
+        let keys = record::decode(bytes, |material| Material::keep(&pool, material).ok())?;
         Some(record::encode(&keys).is_some_and(|again| again.as_slice() == bytes))
     }
 }

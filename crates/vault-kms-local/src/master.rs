@@ -7,8 +7,9 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use vault_crypto_core::kdf::Argon2Params;
+use vault_crypto_core::locked::LockedPool;
 use vault_crypto_core::mac::hmac_sha512;
-use vault_crypto_core::{RandomSource, Result, SecureBytes, SecureString};
+use vault_crypto_core::{RandomSource, Result, SecureBytes, SecureString, wipe_stack};
 use zeroize::Zeroizing;
 
 use crate::container::Protection;
@@ -16,11 +17,12 @@ use crate::cost::{self, SALT_LEN, check_new_passphrase};
 use crate::error::{damaged, invalid, refused, store_io};
 use crate::files;
 use crate::id::StoreId;
+use crate::memory::{MATERIAL_LEN, Material, Phrase};
 
 mod text;
 
 /// Length of a master secret in bytes.
-pub(crate) const SECRET_LEN: usize = 32;
+pub(crate) const SECRET_LEN: usize = MATERIAL_LEN;
 /// More than the longest encoding with its newline.
 const MAX_TEXT_LEN: u64 = 128;
 
@@ -53,22 +55,32 @@ impl std::fmt::Debug for MasterSource {
 
 /// The secret at hand.
 pub(crate) enum Master {
-    Secret(SecureBytes),
-    Passphrase { text: SecureString, cost: Argon2Params, derived: Mutex<Option<Derived>> },
+    Secret(Material),
+    Passphrase {
+        text: Phrase,
+        cost: Argon2Params,
+        derived: Mutex<Option<Derived>>,
+        pool: LockedPool,
+    },
 }
 
 /// The last answer of Argon2id, so that a changed key file does not cost it again.
 pub(crate) struct Derived {
     protection: Protection,
-    root: SecureBytes,
+    root: Material,
 }
 
 impl Master {
     /// Reads the secret of an existing store.
-    pub(crate) fn load(source: MasterSource, cost: Argon2Params, dir: &Path) -> Result<Self> {
+    pub(crate) fn load(
+        source: MasterSource,
+        cost: Argon2Params,
+        dir: &Path,
+        pool: &LockedPool,
+    ) -> Result<Self> {
         match source {
             MasterSource::File => {
-                let found = Self::from_file(dir)?;
+                let found = Self::from_file(dir, pool)?;
                 found.ok_or_else(|| {
                     damaged(format!(
                         "the master secret {} is missing, and without it no key opens; put it back, or restore the store from a backup",
@@ -76,7 +88,7 @@ impl Master {
                     ))
                 })
             }
-            other => Self::from_outside(other, cost),
+            other => Self::from_outside(other, cost, pool),
         }
     }
 
@@ -86,22 +98,23 @@ impl Master {
         cost: Argon2Params,
         dir: &Path,
         random: &dyn RandomSource,
+        pool: &LockedPool,
     ) -> Result<Self> {
         match source {
-            MasterSource::File => match Self::from_file(dir)? {
+            MasterSource::File => match Self::from_file(dir, pool)? {
                 Some(found) => Ok(found),
-                None => Self::create_file(dir, random),
+                None => Self::create_file(dir, random, pool),
             },
             MasterSource::Passphrase(text) => {
                 check_new_passphrase(&text)?;
                 cost::check(&cost)?;
-                Self::from_outside(MasterSource::Passphrase(text), cost)
+                Self::from_outside(MasterSource::Passphrase(text), cost, pool)
             }
-            other => Self::from_outside(other, cost),
+            other => Self::from_outside(other, cost, pool),
         }
     }
 
-    fn from_file(dir: &Path) -> Result<Option<Self>> {
+    fn from_file(dir: &Path, pool: &LockedPool) -> Result<Option<Self>> {
         let path = dir.join(files::MASTER_FILE);
         let Some((bytes, _)) = files::read_private(&path, MAX_TEXT_LEN)? else { return Ok(None) };
         let secret = text::parse(&bytes).ok_or_else(|| {
@@ -110,22 +123,23 @@ impl Master {
                 path.display()
             ))
         })?;
-        Ok(Some(Self::Secret(secret)))
+        Ok(Some(Self::Secret(keep(pool, &secret)?)))
     }
 
-    fn create_file(dir: &Path, random: &dyn RandomSource) -> Result<Self> {
+    fn create_file(dir: &Path, random: &dyn RandomSource, pool: &LockedPool) -> Result<Self> {
         let mut secret = SecureBytes::zeroed(SECRET_LEN);
         random.fill(secret.as_mut_slice())?;
         let encoded = text::encode(&secret);
         files::replace(dir, files::MASTER_FILE.as_ref(), &encoded, random)
             .map_err(|error| error.of_store(&dir.join(files::MASTER_FILE)))?;
-        Ok(Self::Secret(secret))
+        Ok(Self::Secret(keep(pool, &secret)?))
     }
 
-    fn from_outside(source: MasterSource, cost: Argon2Params) -> Result<Self> {
+    fn from_outside(source: MasterSource, cost: Argon2Params, pool: &LockedPool) -> Result<Self> {
         let (bytes, what) = match source {
             MasterSource::Passphrase(text) => {
-                return Ok(Self::Passphrase { text, cost, derived: Mutex::new(None) });
+                let (text, pool) = (Phrase::keep(pool, &text)?, pool.clone());
+                return Ok(Self::Passphrase { text, cost, derived: Mutex::new(None), pool });
             }
             MasterSource::Env(name) => (from_env(&name)?, format!("the variable {name}")),
             MasterSource::Fd(number) => (from_fd(number)?, format!("descriptor {number}")),
@@ -134,7 +148,15 @@ impl Master {
         let secret = text::parse(&bytes).ok_or_else(|| {
             refused(format!("{what} does not hold 32 bytes as 64 hex digits or as base64"))
         })?;
-        Ok(Self::Secret(secret))
+        Ok(Self::Secret(keep(pool, &secret)?))
+    }
+
+    /// Refuses a process that was forked from the one that holds the secret.
+    pub(crate) fn check_process(&self) -> Result<()> {
+        match self {
+            Self::Secret(secret) => secret.bytes().map(|_| ()),
+            Self::Passphrase { text, .. } => text.check(),
+        }
     }
 
     /// How a new key file is protected.
@@ -152,14 +174,17 @@ impl Master {
     /// The root secret for a file that is protected like this.
     pub(crate) fn root(&self, protection: Protection) -> Result<Root> {
         match (self, protection) {
-            (Self::Secret(secret), Protection::Secret) => Ok(Root(secret.duplicate())),
-            (Self::Passphrase { text, derived, .. }, Protection::Passphrase { cost, salt }) => {
+            (Self::Secret(secret), Protection::Secret) => secret.duplicate().map(Root),
+            (
+                Self::Passphrase { text, derived, pool, .. },
+                Protection::Passphrase { cost, salt },
+            ) => {
                 let mut derived = derived.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(known) = derived.as_ref().filter(|d| d.protection == protection) {
-                    return Ok(Root(known.root.duplicate()));
+                    return known.root.duplicate().map(Root);
                 }
-                let root = cost::derive(cost, text, &salt)?;
-                *derived = Some(Derived { protection, root: root.duplicate() });
+                let root = cost::derive(cost, &text.bytes()?, &salt)?;
+                *derived = Some(Derived { protection, root: keep(pool, &root)? });
                 Ok(Root(root))
             }
             (Self::Secret(_), Protection::Passphrase { .. }) => {
@@ -182,7 +207,7 @@ impl Root {
         cost: Argon2Params,
         salt: &[u8; SALT_LEN],
     ) -> Result<Self> {
-        Ok(Self(cost::derive(cost, text, salt)?))
+        Ok(Self(cost::derive(cost, text.as_str().as_bytes(), salt)?))
     }
 
     /// The key of key file and backup.
@@ -201,6 +226,17 @@ impl Root {
         let info = [label, &store.0, &[1]].concat();
         first_half(hmac_sha512(self.0.as_slice(), &info))
     }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        wipe_stack(); // what deriving from it left there
+    }
+}
+
+fn keep(pool: &LockedPool, secret: &SecureBytes) -> Result<Material> {
+    let bytes = secret.as_slice().first_chunk();
+    Material::keep(pool, bytes.ok_or_else(|| invalid("a master secret has 32 bytes"))?)
 }
 
 fn first_half(whole: [u8; 64]) -> SecureBytes {

@@ -11,6 +11,7 @@ use vault_crypto_core::{
 use crate::client::LocalKms;
 use crate::codec::Reader;
 use crate::error::{invalid, key_not_found};
+use crate::memory::MATERIAL_LEN;
 use crate::record::{Key, Keys};
 use crate::sealed;
 
@@ -208,9 +209,9 @@ impl LocalKms {
         })?;
         let failed =
             || CryptoError::authentication_failed(Operation::Decrypt).with_key_id(&canonical);
-        let material = key.versions.get(&version).map(|version| &version.material);
+        let material = material(key, version, &canonical).map_err(|_| failed())?;
         let aad = payload_aad(scope, version);
-        sealed::open(material.ok_or_else(failed)?, &aad, reader.rest()).map_err(|_| failed())
+        sealed::open(material, &aad, reader.rest()).map_err(|_| failed())
     }
 
     /// The key of that name with its canonical id.
@@ -246,9 +247,9 @@ pub(crate) fn unusable(key_id: &KeyId, why: &'static str) -> CryptoError {
         .with_detail(why)
 }
 
-fn material<'a>(key: &'a Key, version: u32, key_id: &KeyId) -> Result<&'a SecureBytes> {
-    let version = key.versions.get(&version);
-    version.map(|version| &version.material).ok_or_else(|| no_such_key(key_id))
+fn material<'a>(key: &'a Key, version: u32, key_id: &KeyId) -> Result<&'a [u8]> {
+    let version = key.versions.get(&version).ok_or_else(|| no_such_key(key_id))?;
+    version.material.bytes().map(<[u8; MATERIAL_LEN]>::as_slice)
 }
 
 /// S || u32 version.

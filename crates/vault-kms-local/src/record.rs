@@ -6,18 +6,17 @@ use std::time::{Duration, SystemTime};
 
 use vault_crypto_core::{
     CryptoError, ErrorKind, KeyConfig, KeyId, KeyInfo, KeySpec, KeyState, KeyUsage, KeyVersion,
-    KeyVersionInfo, Operation, RandomSource, Result, SecureBytes,
+    KeyVersionInfo, Operation, Result,
 };
 
 use crate::error::{conflict, invalid, limit};
 use crate::id::check_name;
+use crate::memory::Material;
 
 mod codec;
 
 pub(crate) use codec::{decode, encode};
 
-/// Length of a version's material in bytes.
-pub(crate) const MATERIAL_LEN: usize = 32;
 /// Most keys in a store.
 pub(crate) const MAX_KEYS: usize = 10_000;
 /// Most versions of one key.
@@ -59,15 +58,7 @@ pub(crate) struct Key {
 /// One version's material.
 pub(crate) struct Version {
     pub(crate) created_millis: u64,
-    pub(crate) material: SecureBytes,
-}
-
-impl Version {
-    fn generate(now_millis: u64, random: &dyn RandomSource) -> Result<Self> {
-        let mut material = SecureBytes::zeroed(MATERIAL_LEN);
-        random.fill(material.as_mut_slice())?;
-        Ok(Self { created_millis: now_millis, material })
-    }
+    pub(crate) material: Material,
 }
 
 impl Key {
@@ -75,7 +66,7 @@ impl Key {
     pub(crate) fn create(
         config: &KeyConfig,
         now_millis: u64,
-        random: &dyn RandomSource,
+        material: impl FnOnce() -> Result<Material>,
     ) -> Result<Self> {
         check_name(&config.name)?;
         check_description(&config.description)?;
@@ -84,6 +75,7 @@ impl Key {
             return Err(CryptoError::new(ErrorKind::Unsupported, Operation::CreateKey)
                 .with_detail("the embedded KMS makes 256-bit symmetric keys for encryption only"));
         }
+        let first = Version { created_millis: now_millis, material: material()? };
         Ok(Self {
             state: State::Enabled,
             compromised: false,
@@ -93,7 +85,7 @@ impl Key {
             tags: config.tags.clone(),
             primary: 1,
             staged: None,
-            versions: BTreeMap::from([(1, Version::generate(now_millis, random)?)]),
+            versions: BTreeMap::from([(1, first)]),
         })
     }
 
@@ -102,7 +94,7 @@ impl Key {
         &mut self,
         stage: bool,
         now_millis: u64,
-        random: &dyn RandomSource,
+        material: impl FnOnce() -> Result<Material>,
     ) -> Result<u32> {
         if self.staged.is_some() {
             return Err(conflict("a version is staged already; promote it first"));
@@ -110,7 +102,8 @@ impl Key {
         let newest = self.versions.keys().next_back().copied().unwrap_or(0);
         let next = newest.checked_add(1).filter(|_| self.versions.len() < MAX_VERSIONS);
         let next = next.ok_or_else(|| limit("a key has at most 10000 versions"))?;
-        self.versions.insert(next, Version::generate(now_millis, random)?);
+        let version = Version { created_millis: now_millis, material: material()? };
+        self.versions.insert(next, version);
         if stage {
             self.staged = Some(next);
         } else {

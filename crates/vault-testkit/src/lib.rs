@@ -4,6 +4,8 @@ mod audit;
 mod calls;
 mod clock;
 pub mod conformance;
+#[cfg(target_os = "linux")]
+mod dump;
 mod faults;
 mod faulty_storage;
 mod memory_kms;
@@ -15,6 +17,8 @@ pub mod servers;
 pub use audit::MemoryAudit;
 pub use calls::CallCounts;
 pub use clock::VirtualClock;
+#[cfg(target_os = "linux")]
+pub use dump::{MemoryArea, process_memory};
 pub use faults::{Fault, Faults, FaultyKms};
 pub use faulty_storage::FaultyStorage;
 pub use memory_kms::MemoryKms;

@@ -3,29 +3,28 @@
 
 use std::collections::BTreeMap;
 
-use vault_crypto_core::SecureBytes;
 use zeroize::Zeroizing;
 
 use super::{
-    Key, Keys, MATERIAL_LEN, MAX_DESCRIPTION_LEN, MAX_KEYS, MAX_TAG_LEN, MAX_TAGS, MAX_VERSIONS,
-    State, Version,
+    Key, Keys, MAX_DESCRIPTION_LEN, MAX_KEYS, MAX_TAG_LEN, MAX_TAGS, MAX_VERSIONS, State, Version,
 };
 use crate::codec::{Reader, Writer};
 use crate::id::check_name;
+use crate::memory::{MATERIAL_LEN, Material};
 
 const NEVER: u64 = u64::MAX;
 const FLAG_COMPROMISED: u8 = 1;
 const FIXED_LEN: usize = 1 + 1 + 8 + 8 + 8 + 4 + 4;
 const VERSION_LEN: usize = 4 + 8 + MATERIAL_LEN;
 
-/// The canonical bytes; `None` if a field is longer than its length can say.
+/// The canonical bytes; `None` if a field is longer than its length can say, or a key is gone.
 pub(crate) fn encode(keys: &Keys) -> Option<Zeroizing<Vec<u8>>> {
     let size: usize = keys.iter().map(|(name, key)| key_len(name, key)).sum();
     let mut out = Writer::with_capacity(2 + size);
     out.count(keys.len());
     for (name, key) in keys {
         out.text(name);
-        encode_key(&mut out, key);
+        encode_key(&mut out, key)?;
     }
     out.finish()
 }
@@ -36,7 +35,7 @@ fn key_len(name: &str, key: &Key) -> usize {
     texts + FIXED_LEN + 2 + key.versions.len() * VERSION_LEN
 }
 
-fn encode_key(out: &mut Writer, key: &Key) {
+fn encode_key(out: &mut Writer, key: &Key) -> Option<()> {
     let (state, until) = match key.state {
         State::Enabled => (1, NEVER),
         State::Disabled => (2, NEVER),
@@ -60,12 +59,16 @@ fn encode_key(out: &mut Writer, key: &Key) {
     for (number, version) in &key.versions {
         out.u32(*number);
         out.u64(version.created_millis);
-        out.bytes(version.material.as_slice());
+        out.bytes(version.material.bytes().ok()?);
     }
+    Some(())
 }
 
-/// The keys; `None` unless the bytes are canonical and obey every rule.
-pub(crate) fn decode(bytes: &[u8]) -> Option<Keys> {
+/// The keys; `None` unless the bytes are canonical and obey every rule, and `keep` takes every key.
+pub(crate) fn decode(
+    bytes: &[u8],
+    mut keep: impl FnMut(&[u8; MATERIAL_LEN]) -> Option<Material>,
+) -> Option<Keys> {
     let mut reader = Reader::new(bytes);
     let count = usize::from(reader.u16()?);
     if count > MAX_KEYS {
@@ -75,13 +78,16 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Keys> {
     for _ in 0..count {
         let name = reader.text()?;
         check_name(&name).ok()?;
-        let key = decode_key(&mut reader)?;
+        let key = decode_key(&mut reader, &mut keep)?;
         push_ascending(&mut keys, name, key)?;
     }
     reader.is_empty().then_some(keys)
 }
 
-fn decode_key(reader: &mut Reader<'_>) -> Option<Key> {
+fn decode_key(
+    reader: &mut Reader<'_>,
+    keep: &mut impl FnMut(&[u8; MATERIAL_LEN]) -> Option<Material>,
+) -> Option<Key> {
     let state = reader.u8()?;
     let flags = reader.u8()?;
     let created_millis = reader.u64()?;
@@ -91,7 +97,7 @@ fn decode_key(reader: &mut Reader<'_>) -> Option<Key> {
     let staged = reader.u32()?;
     let description = reader.text().filter(|text| text.len() <= MAX_DESCRIPTION_LEN)?;
     let tags = decode_tags(reader)?;
-    let versions = decode_versions(reader)?;
+    let versions = decode_versions(reader, keep)?;
     let state = match (state, until) {
         (1, NEVER) => State::Enabled,
         (2, NEVER) => State::Disabled,
@@ -137,7 +143,10 @@ fn decode_tags(reader: &mut Reader<'_>) -> Option<BTreeMap<String, String>> {
     Some(tags)
 }
 
-fn decode_versions(reader: &mut Reader<'_>) -> Option<BTreeMap<u32, Version>> {
+fn decode_versions(
+    reader: &mut Reader<'_>,
+    keep: &mut impl FnMut(&[u8; MATERIAL_LEN]) -> Option<Material>,
+) -> Option<BTreeMap<u32, Version>> {
     let count = usize::from(reader.u16()?);
     if count > MAX_VERSIONS {
         return None;
@@ -146,7 +155,7 @@ fn decode_versions(reader: &mut Reader<'_>) -> Option<BTreeMap<u32, Version>> {
     for _ in 0..count {
         let number = reader.u32().filter(|number| *number != 0)?;
         let created_millis = reader.u64()?;
-        let material = SecureBytes::new(reader.bytes(MATERIAL_LEN)?.to_vec());
+        let material = keep(reader.array()?)?;
         push_ascending(&mut versions, number, Version { created_millis, material })?;
     }
     Some(versions)
