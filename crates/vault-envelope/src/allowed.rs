@@ -75,6 +75,12 @@ impl AllowedKeys {
         self.0.iter().enumerate()
     }
 
+    /// The first entry that asks the same KMS, or the same person, as this one: mostly itself.
+    pub(crate) fn first_like(&self, number: usize) -> usize {
+        let like = |entry: &AllowedKey| self.0.get(number).is_some_and(|this| this.asks_as(entry));
+        self.0.iter().position(like).unwrap_or(number)
+    }
+
     /// The KMS keys that are sealed for, then these.
     pub(crate) fn after(self, recipients: &Recipients) -> Self {
         let own = recipients
@@ -138,6 +144,18 @@ impl AllowedKey {
             }
             Self::Matching(_, filter) if filter(&KeyId::from(stored)) => Match::Yes,
             _ => Match::No,
+        }
+    }
+
+    /// Whether both ask the same KMS, or the same person.
+    fn asks_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Person(this), Self::Person(other)) => Arc::ptr_eq(this, other),
+            (Self::Person(_), _) | (_, Self::Person(_)) => false,
+            (
+                Self::Key(this, ..) | Self::Matching(this, _),
+                Self::Key(other, ..) | Self::Matching(other, _),
+            ) => Arc::ptr_eq(this, other),
         }
     }
 

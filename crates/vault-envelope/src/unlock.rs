@@ -124,7 +124,7 @@ impl EnvelopeEncryption {
             .with_detail("the message's suite is not among the allowed ones"))
     }
 
-    /// At least `needed` good payloads, each slot asked at most once.
+    /// At least `needed` good payloads. Each KMS, and each person, is asked for a slot at most once.
     async fn payloads(
         &self,
         parsed: &ParsedHeader<'_>,
@@ -135,7 +135,9 @@ impl EnvelopeEncryption {
             envelope: self,
             parsed,
             context: wrap_context(&parsed.header, &self.scope),
-            untried: AtomicU32::new(slots.0),
+            slots,
+            opened: AtomicU32::new(0),
+            asked: self.shared.allowed.numbered().map(|_| AtomicU32::new(0)).collect(),
         };
         let mut failure = None;
         if needed > 1 && opening.certain() < needed {
@@ -162,8 +164,11 @@ struct Opening<'a> {
     envelope: &'a EnvelopeEncryption,
     parsed: &'a ParsedHeader<'a>,
     context: WrapContext,
-    /// The slots that nobody tries or has tried.
-    untried: AtomicU32,
+    slots: Slots,
+    /// Those of them that opened.
+    opened: AtomicU32,
+    /// For each allowed key those that its KMS was asked for, where it is the first one of that KMS.
+    asked: Box<[AtomicU32]>,
 }
 
 /// A payload that is good as far as it alone can tell.
@@ -175,11 +180,20 @@ struct Got {
 }
 
 impl<'a> Opening<'a> {
-    /// The slots that are still to be tried.
+    /// The slots that are still to be opened.
     fn slots(&self) -> impl Iterator<Item = (usize, &'a Slot)> {
-        let untried = self.untried.load(Ordering::Relaxed);
+        let closed = self.slots.0 & !self.opened.load(Ordering::Relaxed);
         let slots = self.parsed.header.slots.iter().enumerate();
-        slots.filter(move |(number, _)| untried & bit(*number) != 0)
+        slots.filter(move |(at, _)| Slots(closed).has(*at))
+    }
+
+    /// Whether nobody has opened this slot and the KMS of entry `number` was not asked for it; from now on
+    /// it was. Another KMS with this key, another passphrase may open what this one does not.
+    fn is_to_be_asked(&self, number: usize, at: usize) -> bool {
+        let first = self.envelope.shared.allowed.first_like(number);
+        let asked = self.asked.get(first).map(|asked| asked.fetch_or(bit(at), Ordering::Relaxed));
+        !Slots(self.opened.load(Ordering::Relaxed)).has(at)
+            && asked.is_some_and(|asked| !Slots(asked).has(at))
     }
 
     /// How many slots certainly belong to an allowed key.
@@ -240,7 +254,7 @@ impl<'a> Opening<'a> {
         }
     }
 
-    /// Unwraps one slot, unless another attempt did or does; verifies id and MAC, or the share.
+    /// Unwraps one slot, unless that is done already; verifies id and MAC, or the share.
     async fn attempt(
         &self,
         number: usize,
@@ -248,7 +262,7 @@ impl<'a> Opening<'a> {
         at: usize,
         slot: &Slot,
     ) -> Result<Vec<Got>> {
-        if self.untried.fetch_and(!bit(at), Ordering::Relaxed) & bit(at) == 0 {
+        if !self.is_to_be_asked(number, at) {
             return Ok(Vec::new());
         }
         let key_id = KeyId::from(slot.key_id_text());
@@ -266,6 +280,10 @@ impl<'a> Opening<'a> {
         } else {
             return Err(CryptoError::authentication_failed(Operation::Open));
         };
+        if Slots(self.opened.fetch_or(bit(at), Ordering::Relaxed)).has(at) {
+            // Another one was faster; the same share twice is one.
+            return Ok(Vec::new());
+        }
         let opened_by = OpenedBy {
             slot: at,
             kind: slot.kind,

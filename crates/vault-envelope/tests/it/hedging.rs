@@ -171,3 +171,19 @@ fn a_slot_is_asked_once_however_often_its_key_is_allowed() {
     assert_eq!(kind_of(clock.run(open(&reader, &sealed))), ErrorKind::Unavailable);
     assert_eq!(unwraps(&clouds), [1]);
 }
+
+/// Two ways to one key: a service behind two addresses.
+#[test]
+fn a_key_behind_two_addresses_opens_while_one_of_them_fails_or_is_silent() {
+    for fault in [Fault::Fail(ErrorKind::Unavailable), Fault::Hang] {
+        let (clock, clouds) = clouds::<1>();
+        let sealed = sealed(&clock, &clouds);
+        let [cloud] = &clouds;
+        let other: Arc<dyn KmsProvider> = cloud.memory.clone();
+        let allowed = cloud.allowed().key(other, cloud.key.clone());
+        let reader = reader(&clock, &clouds).allow_only(allowed).hedge_after(DELAY);
+        cloud.faults.push_on(Operation::DecryptDataKey, fault);
+        assert_eq!(clock.run(open(&reader.build().unwrap(), &sealed)).unwrap().slot, 0);
+        assert_eq!(unwraps(&clouds), [1]);
+    }
+}

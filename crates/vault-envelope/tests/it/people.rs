@@ -318,6 +318,16 @@ fn one_message_for_a_kms_a_passphrase_and_two_public_keys_opens_with_each_alone(
 }
 
 #[test]
+fn of_several_allowed_passphrases_any_may_be_the_right_one() {
+    let envelope = for_all([Recipient::passphrase(passphrase("this year's"))]).build().unwrap();
+    let sealed = block_on(envelope.encrypt(VALUE, &context())).unwrap();
+    let years = ["the year before's", "last year's", "this year's"];
+    let keys =
+        years.iter().fold(AllowedKeys::none(), |keys, text| keys.passphrase(passphrase(text)));
+    assert_eq!(block_on(reader(keys).decrypt(&sealed, &context())).unwrap(), VALUE);
+}
+
+#[test]
 fn two_of_three_open_together_and_none_alone() {
     let own = x25519();
     let rsa = rsa();
