@@ -69,7 +69,6 @@ impl EnvelopeEncryption {
                 local::with(cache, |level| level.put_opening(key.clone()));
             }
             if let Some(opened) = key.with(|body| key.open(body, sealed, pairs)) {
-                key.touch(Role::Opening);
                 return opened;
             }
         }
@@ -112,6 +111,8 @@ impl EnvelopeEncryption {
         let key = key
             .filter(|key| key.is_for(front, &self.scope) && self.may_open(key) && !key.is_wiped());
         let Some(key) = key else { return ask.fill().await };
+        // Not by the operation that brought it: what is used once, as by a scan, is the first to go.
+        key.touch(Role::Opening);
         match holdings.opening_life.of(now.age_of(key.vouched())) {
             Age::Calm => {
                 holdings.count(Count::Hit);

@@ -83,7 +83,6 @@ impl EnvelopeEncryption {
             }
             let sealed = key.with(|body| self.seal_with(&key, body, (plaintext, pairs), reading));
             if let Some(sealed) = sealed {
-                key.touch(Role::Sealing);
                 return sealed.map(Some);
             }
         }
@@ -121,6 +120,8 @@ impl EnvelopeEncryption {
         let key = holdings.sealings.get(print);
         let key = key.filter(|key| key.is_of(&self.scope) && !key.is_wiped());
         let Some(key) = key else { return ask.fill().await };
+        // As with opening: not by the operation that brought it.
+        key.touch(Role::Sealing);
         let low = || key.purse.as_ref().is_some_and(|purse| purse.is_low());
         match holdings.sealing_life.of(now.age_of(key.made())) {
             Age::Calm if !low() => {

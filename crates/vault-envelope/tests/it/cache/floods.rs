@@ -39,6 +39,26 @@ fn a_flood_of_a_hundred_thousand_bogus_keys_drives_no_hot_key_out() {
 }
 
 #[test]
+fn a_scan_of_good_records_drives_no_hot_key_out() {
+    let world = World::new();
+    let alone = world.builder().without_cache().build().unwrap();
+    let hot: Vec<EncryptedData> = (0..20).map(|_| world.seal(&alone)).collect();
+    let policy = CachePolicy::default().with_capacity(32);
+    let envelope = world.builder().cache(policy).build().unwrap();
+    for _ in 0..2 {
+        hot.iter().for_each(|record| world.opens(&envelope, record));
+    }
+    let calls = world.calls().1;
+    for number in 0..2_000 {
+        world.opens(&envelope, &world.seal(&alone));
+        if number % 200 == 0 {
+            hot.iter().for_each(|record| world.opens(&envelope, record));
+        }
+    }
+    assert_eq!(world.calls().1, calls + 2_000, "no hot key was asked for again");
+}
+
+#[test]
 fn a_refusal_is_answered_from_memory_with_delays_that_double() {
     let world = World::new();
     let (sealed, envelope) = (bogus(&world.foreign(), 0), world.envelope());
