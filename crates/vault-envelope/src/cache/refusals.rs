@@ -21,7 +21,9 @@ const OUTAGE_DELAY_CAP: Duration = Duration::from_secs(2);
 /// Refusals under the fingerprints of what was refused.
 pub(crate) struct Refusals {
     by_key: HashMap<u128, Refusal>,
-    order: VecDeque<u128>,
+    /// With the number that each has had since it was last noted anew.
+    order: VecDeque<(u128, u64)>,
+    next: u64,
     policy: CachePolicy,
 }
 
@@ -29,11 +31,12 @@ struct Refusal {
     error: Arc<CryptoError>,
     until: Nanos,
     failures: u32,
+    number: u64,
 }
 
 impl Refusals {
     pub(crate) fn new(policy: CachePolicy) -> Self {
-        Self { by_key: HashMap::new(), order: VecDeque::new(), policy }
+        Self { by_key: HashMap::new(), order: VecDeque::new(), next: 0, policy }
     }
 
     /// What to answer without asking, if the delay is not over.
@@ -49,7 +52,8 @@ impl Refusals {
         now: Nanos,
         draw: u64,
     ) -> Nanos {
-        let failures = self.by_key.get(&key).map_or(0, |known| known.failures);
+        let known = self.by_key.get(&key).map(|known| (known.failures, known.number));
+        let (failures, number) = known.unwrap_or((0, self.next));
         let (first, cap) = if error.is_retryable() {
             (OUTAGE_DELAY.min(self.policy.refusal_delay), OUTAGE_DELAY_CAP)
         } else {
@@ -59,19 +63,30 @@ impl Refusals {
         if self.policy.refusals == 0 {
             return until;
         }
-        let refusal = Refusal { error: error.clone(), until, failures: failures.saturating_add(1) };
+        let failures = failures.saturating_add(1);
+        let refusal = Refusal { error: error.clone(), until, failures, number };
         if self.by_key.insert(key, refusal).is_none() {
-            self.order.push_back(key);
+            self.order.push_back((key, number));
+            self.next += 1;
         }
         while self.by_key.len() > self.policy.refusals {
             let Some(oldest) = self.order.pop_front() else { break };
-            self.by_key.remove(&oldest);
+            if self.has(&oldest) {
+                self.by_key.remove(&oldest.0);
+            }
         }
         // Keys that were forgotten since leave their place in the order; it must not grow by that.
         if self.order.len() > 2 * self.policy.refusals.max(16) {
-            self.order.retain(|key| self.by_key.contains_key(key));
+            let mut order = std::mem::take(&mut self.order);
+            order.retain(|place| self.has(place));
+            self.order = order;
         }
         until
+    }
+
+    /// Whether this place in the order is a refusal's, and not one that was forgotten.
+    fn has(&self, (key, number): &(u128, u64)) -> bool {
+        self.by_key.get(key).is_some_and(|known| known.number == *number)
     }
 
     /// When the delay is over.
@@ -132,6 +147,17 @@ mod tests {
         let second = Duration::from_secs(1);
         assert_eq!(jittered(second, second, 0, u64::MAX), Duration::from_millis(750));
         assert_eq!(jittered(second, second, 0, 0), second);
+    }
+
+    #[test]
+    fn a_key_that_is_refused_and_granted_in_turns_costs_one_place() {
+        let mut refusals = Refusals::new(CachePolicy::default().with_refusals(10));
+        for _ in 0..1_000 {
+            refusals.note(1, &error(ErrorKind::KeyNotFound), Nanos::default(), 0);
+            refusals.forget(1);
+        }
+        refusals.note(1, &error(ErrorKind::KeyNotFound), Nanos::default(), 0);
+        assert!(refusals.order.len() <= 32, "{}", refusals.order.len());
     }
 
     #[test]
