@@ -46,8 +46,10 @@ pub(crate) enum Count {
 
 const COUNTS: usize = 8;
 
-/// One thread's counts. Only that thread writes them, so a plain load and store do.
+/// One thread's counts. Only that thread writes them, so a plain load and store do; in lines of memory that
+/// no other thread's share.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub(crate) struct Cells([AtomicU64; COUNTS]);
 
 impl Cells {
