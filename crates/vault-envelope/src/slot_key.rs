@@ -8,6 +8,7 @@ use vault_crypto_core::{RandomSource, Result, SecureBytes, WrapContext};
 
 /// What a slot is bound to besides its own descriptor (docs/FORMAT.md section 6.5).
 #[derive(Debug, Clone, Copy)]
+#[allow(dead_code, reason = "each kind of slot reads what it binds, and each is a feature")]
 pub(crate) struct SlotFacts<'a> {
     /// The header's data key id.
     pub(crate) data_key_id: [u8; DATA_KEY_ID_LEN],
