@@ -8,6 +8,14 @@ mod first_minute;
 #[path = "../examples/database_field.rs"]
 mod database_field;
 
+#[cfg(all(feature = "local", feature = "postgres"))]
+#[path = "../examples/field_in_postgres.rs"]
+mod field_in_postgres;
+
+#[cfg(all(feature = "local", feature = "admin", feature = "postgres"))]
+#[path = "../examples/fleet_with_branch_keys.rs"]
+mod fleet_with_branch_keys;
+
 #[cfg(feature = "local")]
 #[path = "../examples/large_object.rs"]
 mod large_object;
@@ -34,6 +42,18 @@ fn journey_1_the_first_minute() {
 #[test]
 fn journey_2_a_field_in_a_database() {
     database_field::main().unwrap();
+}
+
+#[cfg(all(feature = "local", feature = "postgres"))]
+#[test]
+fn journey_2_a_field_in_postgresql() {
+    field_in_postgres::run(&vault_testkit::servers::Postgres::shared().url()).unwrap();
+}
+
+#[cfg(all(feature = "local", feature = "admin", feature = "postgres"))]
+#[test]
+fn a_fleet_with_branch_keys() {
+    fleet_with_branch_keys::run(&vault_testkit::servers::Postgres::shared().url()).unwrap();
 }
 
 #[cfg(feature = "local")]
