@@ -57,19 +57,31 @@ fn main() {
             if message.len() > 4_096 {
                 continue;
             }
+            for entry in value.get("entries").and_then(Value::as_array).into_iter().flatten() {
+                let entry = hex::decode(entry.as_str().unwrap_or_default()).expect("hexadecimal");
+                seed(root, "branch_entry", &format!("{file}-{number}"), &entry);
+            }
             for target in targets(&file) {
-                let folder = root.join("corpus").join(target);
-                fs::create_dir_all(&folder).expect("the corpus can be written");
-                fs::write(folder.join(format!("{file}-{number}")), &message).expect("a seed");
+                seed(root, target, &format!("{file}-{number}"), &message);
             }
         }
     }
+    let rsa = root.join("../crates/vault-envelope/examples/vectors/rsa_private.hex");
+    let rsa = fs::read_to_string(rsa).expect("the key of the vectors").replace('\n', "");
+    seed(root, "key_text", "rsa-private", &hex::decode(rsa).expect("hexadecimal"));
+}
+
+fn seed(root: &Path, target: &str, name: &str, bytes: &[u8]) {
+    let folder = root.join("corpus").join(target);
+    fs::create_dir_all(&folder).expect("the corpus can be written");
+    fs::write(folder.join(name), bytes).expect("a seed");
 }
 
 /// The targets that take such messages as they are.
 fn targets(file: &str) -> &'static [&'static str] {
     match file {
-        "compact" => &["compact_record"],
+        "compact" => &["branch_entry", "compact_record"],
+        "keys" => &["branch_entry", "header", "record"],
         "streams" => &["header", "stream"],
         "padding" => &["header", "record", "stream"],
         _ => &["header", "record"],

@@ -1,20 +1,26 @@
 //! What the targets share: an envelope whose KMS is a fake with one data key, known to the target.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use vault_crypto_core::derive::{DataKeySecret, body_context};
 use vault_crypto_core::header::{Header, Shape};
 use vault_crypto_core::{EncryptionContext, Scope, SecureBytes};
 use vault_envelope::hazmat::Body;
-use vault_envelope::{AllowedKeys, EnvelopeBuilder, EnvelopeEncryption};
+use vault_envelope::{AllowedKeys, EnvelopeBuilder, EnvelopeEncryption, PrivateKey};
 
 pub use pollster::block_on;
 
 #[path = "../../crates/vault-envelope/examples/vectors/fixed_kms.rs"]
 mod fixed_kms;
-use fixed_kms::{FixedKms, KEY_ID};
+use fixed_kms::FixedKms;
 
-const DATA_KEY: [u8; 32] = [0xD5; 32];
+mod open_kms;
+pub use open_kms::OpenKms;
+
+/// A key at the fake.
+pub const KEY_ID: &str = fixed_kms::KEY_ID;
+/// What every message of these targets is sealed under.
+pub const DATA_KEY: [u8; 32] = [0xD5; 32];
 
 /// Any slot of kind 1 opens.
 pub fn builder() -> EnvelopeBuilder {
@@ -38,6 +44,24 @@ pub fn context() -> EncryptionContext {
 
 pub fn secret() -> DataKeySecret {
     DataKeySecret::new(&SecureBytes::new(DATA_KEY.to_vec())).expect("32 bytes")
+}
+
+/// The RSA key of the published vectors, as PKCS#8 DER.
+pub fn rsa_der() -> Vec<u8> {
+    let text = include_str!("../../crates/vault-envelope/examples/vectors/rsa_private.hex");
+    hex::decode(text.replace('\n', "")).expect("hexadecimal")
+}
+
+/// The same key, read once: that takes as long as many runs.
+pub fn rsa_key() -> Arc<PrivateKey> {
+    static KEY: OnceLock<Arc<PrivateKey>> = OnceLock::new();
+    let read = || PrivateKey::rsa_der(SecureBytes::new(rsa_der())).expect("a constant");
+    KEY.get_or_init(|| Arc::new(read())).clone()
+}
+
+/// An X25519 key.
+pub fn x25519_key() -> PrivateKey {
+    PrivateKey::x25519(&SecureBytes::new(vec![0x42; 32])).expect("a constant")
 }
 
 /// A message with this header, its key id, message id and MAC made right, around `content`.
