@@ -193,6 +193,7 @@ class Slot:
     key_id: bytes
     parameters: bytes
     share_check: bytes
+    descriptor: bytes
     version: bytes = b""
     wrapped: bytes = b""
 
@@ -306,7 +307,7 @@ def parse_descriptor(data, has_shares):
     share_check = fields.take(16) if has_shares else b""
     if not fields.at_end():
         raise malformed("bytes after a descriptor")
-    return Slot(kind, binding, share_index, key_id, parameters, share_check)
+    return Slot(kind, binding, share_index, key_id, parameters, share_check, data)
 
 
 def check_key_id(kind, key_id):

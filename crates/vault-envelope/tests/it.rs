@@ -39,6 +39,8 @@ mod it {
     mod recipients_people;
     mod rewrap;
     mod shares;
+    #[cfg(all(feature = "passphrase", feature = "hpke", feature = "rsa"))]
+    mod slot_vectors;
     mod streams;
     mod support;
     #[cfg(feature = "hazmat")]

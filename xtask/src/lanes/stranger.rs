@@ -22,9 +22,9 @@ pub(super) fn run() -> Outcome {
 
 fn has_cryptography() -> bool {
     // Imports what the reader uses, so that a broken installation counts as none.
-    python()
-        .args(["-c", "from cryptography.hazmat.primitives.ciphers.aead import AESGCM"])
-        .succeeds()
+    let uses = "from cryptography.hazmat.primitives.ciphers.aead import AESGCM\n\
+                from cryptography.hazmat.primitives.kdf.argon2 import Argon2id";
+    python().args(["-c", uses]).succeeds()
 }
 
 fn install() -> Outcome {
