@@ -15,7 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use crate::Result;
+use crate::{CryptoError, Result};
 
 mod books;
 mod home;
@@ -161,6 +161,17 @@ impl LockedPool {
         make: impl FnOnce() -> T,
     ) -> Result<LockedBox<T>> {
         LockedBox::store(&self.0, make)
+    }
+
+    /// As [`boxed`](Self::boxed) for a value at hand, which comes back where there is no slot for it.
+    ///
+    /// # Errors
+    /// As [`store`](Self::store), beside the value.
+    pub fn place<T: Send + Sync + 'static>(
+        &self,
+        value: T,
+    ) -> Result<LockedBox<T>, (T, CryptoError)> {
+        LockedBox::place(&self.0, value)
     }
 }
 

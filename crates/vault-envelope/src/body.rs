@@ -11,6 +11,7 @@ use vault_crypto_core::{CryptoError, ErrorKind, Operation, Result, SecureBytes};
 
 use crate::chunks::{CHUNK_LEN, ChunkKey, ChunkKeyRef, PROLOGUE_LEN, SEALED_CHUNK_LEN, defect};
 use crate::padding::Padding;
+use crate::shared::Shared;
 use crate::{EnvelopeEncryption, MAX_RECORD_LEN};
 
 /// The key of all bodies of one suite under one data key, schedule and MAC state kept.
@@ -52,19 +53,7 @@ impl BodyKey {
         suite: Suite,
     ) -> Result<LockedBox<Self>> {
         let shared = &envelope.shared;
-        let pool = shared.pool();
-        loop {
-            match pool.boxed(|| Self::new(secret, suite, shared.backend)) {
-                // The locked pages are full: a cached key can be asked for again, this one cannot.
-                Err(error) if error.kind() == ErrorKind::LimitExceeded => {
-                    let holdings = shared.cache.holdings();
-                    if !holdings.is_some_and(|holdings| holdings.evict_one(0)) {
-                        return Err(error);
-                    }
-                }
-                stored => return stored,
-            }
-        }
+        keep(shared, Self::new(secret, suite, shared.backend))
     }
 
     /// The key, to be used.
@@ -73,6 +62,26 @@ impl BodyKey {
         match self {
             Self::Chunked(key) => BodyRef::Chunked(key.by_ref()),
             Self::Xaes(key) => BodyRef::Xaes(key),
+        }
+    }
+}
+
+/// Puts a key into locked memory. Where the pages are full the cache gives way: a cached key can be
+/// asked for again, this one cannot.
+pub(crate) fn keep<T: Send + Sync + 'static>(shared: &Shared, key: T) -> Result<LockedBox<T>> {
+    let pool = shared.pool();
+    let mut key = key;
+    loop {
+        match pool.place(key) {
+            Ok(kept) => return Ok(kept),
+            Err((back, error)) => {
+                let holdings = shared.cache.holdings();
+                let may_give_way = error.kind() == ErrorKind::LimitExceeded;
+                if !(may_give_way && holdings.is_some_and(|holdings| holdings.evict_one(0))) {
+                    return Err(error);
+                }
+                key = back;
+            }
         }
     }
 }

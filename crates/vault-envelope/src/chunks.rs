@@ -4,10 +4,13 @@
 //! Left to others: where the bytes come from and go to.
 
 use vault_crypto_core::aead::{AeadAlgorithm, AeadBackend, AeadKey, NONCE_LEN, TAG_LEN};
+use vault_crypto_core::locked::LockedBox;
 use vault_crypto_core::{
     CryptoError, ErrorKind, HmacSha512Key, Operation, Result, SecureBytes, constant_time_eq,
 };
 use zeroize::Zeroizing;
+
+use crate::body::of_parent;
 
 /// Plaintext bytes in every chunk but the last.
 pub const CHUNK_LEN: usize = 16_384;
@@ -71,16 +74,6 @@ impl ChunkKey {
         context: &[u8],
     ) -> Result<(ChunkCipher, [u8; COMMITMENT_LEN])> {
         self.by_ref().derive(salt, context)
-    }
-
-    /// As [`ChunkKeyRef::derive_checked`].
-    pub(crate) fn derive_checked(
-        &self,
-        salt: &[u8; SALT_LEN],
-        commitment: &[u8; COMMITMENT_LEN],
-        context: &[u8],
-    ) -> Result<ChunkCipher> {
-        self.by_ref().derive_checked(salt, commitment, context)
     }
 }
 
@@ -158,23 +151,56 @@ fn aead_name(algorithm: AeadAlgorithm) -> &'static [u8] {
 }
 
 /// Seals and opens the chunks of one message, in any order, from any thread.
-pub(crate) struct ChunkCipher {
-    key: AeadKey,
+pub(crate) struct ChunkCipher<K = AeadKey> {
+    key: K,
     base_nonce: [u8; NONCE_LEN],
 }
 
+/// The cipher of a stream, which takes its time, with its key in locked memory. A fork wipes it, so that no
+/// two processes ever go on with one stream, under one key and with the same nonces.
+pub(crate) type StreamCipher = ChunkCipher<LockedBox<AeadKey>>;
+
+/// A key, wherever it lies.
+pub(crate) trait MessageKey {
+    /// The key, unless it is gone.
+    fn key(&self, operation: Operation) -> Result<&AeadKey>;
+}
+
+impl MessageKey for AeadKey {
+    #[inline]
+    fn key(&self, _: Operation) -> Result<&AeadKey> {
+        Ok(self)
+    }
+}
+
+impl MessageKey for LockedBox<AeadKey> {
+    #[inline]
+    fn key(&self, operation: Operation) -> Result<&AeadKey> {
+        self.get().ok_or_else(|| of_parent(operation))
+    }
+}
+
 impl ChunkCipher {
+    /// The same with its key where `keep` puts it.
+    pub(crate) fn kept<K>(self, keep: impl FnOnce(AeadKey) -> Result<K>) -> Result<ChunkCipher<K>> {
+        let Self { key, base_nonce } = self;
+        Ok(ChunkCipher { key: keep(key)?, base_nonce })
+    }
+}
+
+impl<K: MessageKey> ChunkCipher<K> {
     /// Encrypts one chunk where it lies. Every chunk but the last has [`CHUNK_LEN`] bytes, the last
     /// has fewer; the caller sees to that.
     #[inline]
     pub(crate) fn seal(&self, index: u64, chunk: &mut [u8]) -> Result<[u8; TAG_LEN]> {
-        self.key.seal_in_place(&self.nonce(index)?, &[], chunk)
+        self.key.key(Operation::Seal)?.seal_in_place(&self.nonce(index)?, &[], chunk)
     }
 
     /// Decrypts one chunk where it lies.
     #[inline]
     pub(crate) fn open(&self, index: u64, chunk: &mut [u8], tag: &[u8; TAG_LEN]) -> Result<()> {
         self.key
+            .key(Operation::Open)?
             .open_in_place(&self.nonce(index)?, &[], chunk, tag)
             .map_err(|error| error.in_operation(Operation::Open))
     }

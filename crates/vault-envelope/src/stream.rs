@@ -9,6 +9,7 @@ mod extent;
 mod head;
 mod incoming;
 mod io;
+mod key;
 #[cfg(feature = "bytes")]
 mod objects;
 mod opener;

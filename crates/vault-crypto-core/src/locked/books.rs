@@ -19,9 +19,9 @@ pub(super) enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Class(u8);
 
-/// Slot lengths in bytes, multiples of 16: bare keys, MAC keys, XAES keys, HMAC-SHA-512 states, AEAD
-/// schedules, and what is larger.
-const LENGTHS: [usize; 7] = [32, 64, 272, 288, 800, 1_360, 2_048];
+/// Slot lengths in bytes, multiples of 16: bare keys, MAC keys, XAES keys, HMAC-SHA-512 states, either of
+/// these, AEAD schedules, and what is larger.
+const LENGTHS: [usize; 8] = [32, 64, 272, 288, 304, 672, 1_360, 2_048];
 
 impl Class {
     /// The shortest class that holds `len` bytes.

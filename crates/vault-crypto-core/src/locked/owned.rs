@@ -7,9 +7,8 @@ use std::sync::Arc;
 use super::books::Kind;
 use super::home::Home;
 use super::pooled::Copied;
-use super::shared::defect;
 use super::slot::{Claim, Slot};
-use crate::{Result, wipe_stack};
+use crate::{CryptoError, Result, wipe_stack};
 
 /// A value in a slot of a [`LockedPool`](super::LockedPool) that nobody but its owner can wipe.
 ///
@@ -21,11 +20,24 @@ pub struct LockedBox<T: Send + Sync + 'static> {
 
 impl<T: Send + Sync + 'static> LockedBox<T> {
     pub(super) fn store(home: &Arc<Home>, make: impl FnOnce() -> T) -> Result<Self> {
-        let claim = Claim::new(home, Kind::Owned, Copied::<T>::LEN)?;
+        Self::claim(home).map(|claim| Self::filled(claim, make))
+    }
+
+    pub(super) fn place(home: &Arc<Home>, value: T) -> Result<Self, (T, CryptoError)> {
+        match Self::claim(home) {
+            Ok(claim) => Ok(Self::filled(claim, || value)),
+            Err(error) => Err((value, error)),
+        }
+    }
+
+    fn claim(home: &Arc<Home>) -> Result<Claim> {
+        Claim::new(home, Kind::Owned, Copied::<T>::LEN)
+    }
+
+    fn filled(claim: Claim, make: impl FnOnce() -> T) -> Self {
         fill(&claim, make);
         wipe_stack(); // what `make` left, and its value on the way here
-        let slot = claim.publish().ok_or_else(defect)?;
-        Ok(Self { slot, value: PhantomData })
+        Self { slot: claim.publish(), value: PhantomData }
     }
 
     /// The value; `None` in a process forked from the one that stored it.

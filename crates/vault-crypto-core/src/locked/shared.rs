@@ -8,7 +8,7 @@ use super::books::Kind;
 use super::home::Home;
 use super::pooled::{Copied, Pooled};
 use super::slot::{Claim, Slot};
-use crate::{CryptoError, ErrorKind, Operation, Result, wipe_stack};
+use crate::{Result, wipe_stack};
 
 /// A value in a slot of a [`LockedPool`](super::LockedPool), for threads to share (in an `Arc`).
 ///
@@ -24,8 +24,7 @@ impl<T: Pooled> Locked<T> {
         let claim = Claim::new(home, Kind::Shared, Copied::<T>::LEN)?;
         fill(&claim, make);
         wipe_stack(); // what `make` left, and its value on the way here
-        let slot = claim.publish().ok_or_else(defect)?;
-        Ok(Self { slot, value: PhantomData })
+        Ok(Self { slot: claim.publish(), value: PhantomData })
     }
 
     /// Runs `f` on a copy of the value, which is wiped afterwards, also when `f` panics. `None` where
@@ -74,9 +73,4 @@ impl<T: Pooled> fmt::Debug for Locked<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Locked([REDACTED])")
     }
-}
-
-#[cold]
-pub(super) fn defect() -> CryptoError {
-    CryptoError::new(ErrorKind::Internal, Operation::Primitive)
 }

@@ -5,6 +5,7 @@
 //! the slot busy first. Generations never come twice, so a copy with the right mark on both sides is
 //! whole.
 
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
@@ -33,15 +34,13 @@ unsafe impl Send for Slot {}
 unsafe impl Sync for Slot {}
 
 /// A slot that is being filled; given back when it is dropped before that is done.
-pub(super) struct Claim {
-    slot: Option<Slot>,
-}
+pub(super) struct Claim(Slot);
 
 impl Claim {
     /// A free slot for `len` bytes.
     pub(super) fn new(home: &Arc<Home>, kind: Kind, len: usize) -> Result<Self> {
         home.claim(kind, len, |Found { books, mark, words }, owner| {
-            let slot = Slot {
+            Self(Slot {
                 mark: NonNull::from(mark),
                 words: NonNull::from(words).cast(),
                 generation: home.next_generation(),
@@ -49,29 +48,28 @@ impl Claim {
                 len: u32::try_from(words.len()).unwrap_or(0),
                 books: NonNull::from(books),
                 _home: Arc::clone(home),
-            };
-            Self { slot: Some(slot) }
+            })
         })
     }
 
     /// The words to fill, of the class's length.
     pub(super) fn words(&self) -> &[AtomicU64] {
-        self.slot.as_ref().map_or(&[], Slot::words)
+        self.0.words()
     }
 
     /// Makes the value known to readers.
-    pub(super) fn publish(mut self) -> Option<Slot> {
-        let slot = self.slot.take()?;
+    pub(super) fn publish(self) -> Slot {
+        let claim = ManuallyDrop::new(self);
+        // SAFETY: `claim` is neither used nor dropped after this.
+        let slot = unsafe { std::ptr::read(&claim.0) };
         slot.mark().store(slot.generation, Ordering::Release);
-        Some(slot)
+        slot
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if let Some(slot) = self.slot.take() {
-            slot.give_back();
-        }
+        self.0.give_back();
     }
 }
 

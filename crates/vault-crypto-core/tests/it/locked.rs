@@ -91,6 +91,18 @@ fn under_require_keys_of_one_kind_never_shut_the_other_kind_out() {
 }
 
 #[test]
+fn a_value_that_finds_no_place_comes_back() {
+    let pool = pool(LockPolicy::Require, 4);
+    let large = pool.place([1_u8; 2_048]).unwrap();
+    let other = pool.place([2_u8; 2_048]).unwrap();
+    let (value, error) = pool.place(vec![3_u8]).unwrap_err();
+    assert_eq!((value, error.kind()), (vec![3], ErrorKind::LimitExceeded));
+    drop(large);
+    assert_eq!(other.get().unwrap()[0], 2);
+    assert_eq!(pool.place([4_u8; 2_000]).unwrap().get().unwrap()[0], 4);
+}
+
+#[test]
 fn a_full_pool_spills_under_prefer_and_counts() {
     let pool = pool(LockPolicy::Prefer, 4);
     let keys: Vec<Locked<[u8; 32]>> = (0..200_u8).map(|n| pool.store([n; 32]).unwrap()).collect();

@@ -6,7 +6,7 @@ use zeroize::Zeroize as _;
 
 use super::StreamOpener;
 use super::segment::Segment;
-use crate::chunks::ChunkCipher;
+use crate::chunks::StreamCipher;
 use crate::padding::Unpadder;
 use crate::{CHUNK_LEN, OpenedBy, SEALED_CHUNK_LEN};
 
@@ -18,7 +18,7 @@ pub(super) const READER_CHUNKS: usize = 4;
 ///
 /// Plaintext goes from where it was opened to where it is wanted. Only padding makes a stop between.
 pub(super) struct Incoming {
-    cipher: ChunkCipher,
+    cipher: StreamCipher,
     opened_by: OpenedBy,
     segment: Segment,
     filled: usize,

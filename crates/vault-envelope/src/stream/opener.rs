@@ -10,15 +10,15 @@ use vault_crypto_core::{CryptoError, EncryptionContext, ErrorKind, Operation, Re
 use super::OpenReader;
 use super::head::HeaderReader;
 use super::io::{read_full, reading};
-use crate::body::{BodyKey, Prologue};
-use crate::chunks::{ChunkCipher, PROLOGUE_LEN};
+use crate::body::Prologue;
+use crate::chunks::{PROLOGUE_LEN, StreamCipher};
 use crate::opening::check_message_id;
 use crate::unlock::expect_shape;
 use crate::{EnvelopeEncryption, OpenedBy};
 
 /// A stream whose header and commitment are verified; its chunks are still to be opened.
 pub struct StreamOpener {
-    pub(super) cipher: ChunkCipher,
+    pub(super) cipher: StreamCipher,
     pub(super) padded: bool,
     pub(super) header_len: u64,
     opened_by: OpenedBy,
@@ -81,9 +81,7 @@ impl EnvelopeEncryption {
         let (prologue, _) = Prologue::split(prologue)?;
         check_message_id(Some(header.message_id), &prologue)?;
         let unlocked = self.unlock(parsed).await?;
-        let key = BodyKey::new(&unlocked.secret, header.suite, self.shared.backend);
-        let cipher =
-            key.into_chunk_key()?.derive_checked(&prologue.id, &prologue.commitment, &bound)?;
+        let cipher = self.committed_cipher(&unlocked.secret, header.suite, &prologue, &bound)?;
         Ok(StreamOpener {
             cipher,
             padded: header.padded,

@@ -6,7 +6,7 @@ use vault_crypto_core::{CryptoError, ErrorKind, Operation, Result};
 
 use super::StreamSealer;
 use super::segment::Segment;
-use crate::chunks::ChunkCipher;
+use crate::chunks::StreamCipher;
 use crate::padding::{TRAILER_LEN, padme};
 use crate::{CHUNK_LEN, Padding};
 
@@ -16,7 +16,7 @@ pub(super) const WRITER_CHUNKS: usize = 16;
 /// A message that is being sealed. Plaintext goes in with [`take`](Self::take), stored bytes come
 /// out as [`pending`](Self::pending); nothing more is taken before those are sent.
 pub(super) struct Outgoing {
-    cipher: ChunkCipher,
+    cipher: StreamCipher,
     padding: Padding,
     /// Header and prologue, until they are sent.
     head: Vec<u8>,

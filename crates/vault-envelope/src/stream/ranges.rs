@@ -15,7 +15,7 @@ use super::extent::{Extent, within};
 use super::io::{into_io, reading};
 use super::opener::read_header;
 use super::read_at::{ReadAt, Seeking};
-use crate::chunks::ChunkCipher;
+use crate::chunks::StreamCipher;
 use crate::{CHUNK_LEN, EnvelopeEncryption, OpenedBy, SEALED_CHUNK_LEN, plaintext_len, plan_range};
 
 /// Chunks that `Read` opens at once at most: 256 KiB.
@@ -27,7 +27,7 @@ const WINDOW_CHUNKS: u64 = 16;
 /// plaintext are not looked at; [`open_whole`](EnvelopeEncryption::open_whole) checks them.
 pub struct RangeReader<S> {
     source: S,
-    cipher: ChunkCipher,
+    cipher: StreamCipher,
     extent: Extent,
     len: u64,
     opened_by: OpenedBy,

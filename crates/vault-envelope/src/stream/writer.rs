@@ -9,8 +9,7 @@ use vault_crypto_core::{EncryptionContext, Operation, Result};
 
 use super::io::{into_io, writing};
 use super::outgoing::Outgoing;
-use crate::body::BodyKey;
-use crate::chunks::ChunkCipher;
+use crate::chunks::StreamCipher;
 use crate::envelope::padding_flag;
 use crate::fresh::Fresh;
 use crate::{EnvelopeEncryption, Padding};
@@ -19,7 +18,7 @@ use crate::{EnvelopeEncryption, Padding};
 pub struct StreamSealer {
     pub(super) header: Vec<u8>,
     pub(super) prologue: Vec<u8>,
-    pub(super) cipher: ChunkCipher,
+    pub(super) cipher: StreamCipher,
     pub(super) padding: Padding,
 }
 
@@ -41,8 +40,7 @@ impl EnvelopeEncryption {
         let salt = self.shared.message_id()?;
         let Fresh { secret, mut header } = self.fresh(suite, Shape::Stream, Some(salt)).await?;
         let header = secret.seal_header(&mut header, &self.scope, len)?;
-        let key = BodyKey::new(&secret, suite, self.shared.backend).into_chunk_key()?;
-        let (cipher, commitment) = key.derive(&salt, &bound)?;
+        let (cipher, commitment) = self.stream_cipher(&secret, suite, &salt, &bound)?;
         let prologue = [salt.as_slice(), commitment.as_slice()].concat();
         Ok(StreamSealer { header, prologue, cipher, padding })
     }

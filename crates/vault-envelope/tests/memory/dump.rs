@@ -1,25 +1,23 @@
 //! A process that sealed and opened 10,000 records, read like a core dump: no data key, branch key, body
 //! key, expanded key or plaintext is in it.
 //!
-//! Read is every mapping that a core dump may hold: all that can be read, but for those that the
-//! kernel was told to leave out (`dd` in `smaps`). That is more than a dump has with the usual filter, and
-//! less in one thing: the registers of the threads, which stand still here.
+//! Read is every mapping that a core dump may hold ([`process_memory`]), but for those that the kernel was
+//! told to leave out. The registers of the threads are not among them; they stand still here.
 //!
 //! The keys of single messages are counted and not judged: ciphers expand them on the stack, and those of
 //! the last messages stay there until other calls use it (docs/THREAT-MODEL.md, "Memory").
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt as _;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 
 use vault_crypto_core::aead::AeadBackend;
-use vault_crypto_core::derive::{BranchKey, DataKeySecret};
-use vault_crypto_core::header::{COMPACT_MAGIC, Suite, parse};
+use vault_crypto_core::derive::{BranchKey, DataKeySecret, body_context};
+use vault_crypto_core::header::{COMPACT_MAGIC, Shape, Suite, parse};
 use vault_crypto_core::xaes::XaesKey;
-use vault_crypto_core::{HmacSha512Key, Scope, SecureBytes, WrapKind};
+use vault_crypto_core::{EncryptionContext, HmacSha512Key, Scope, SecureBytes, WrapKind};
+use vault_testkit::process_memory;
 
 use super::needles::{Needles, PIECE};
 use super::recorder::{Seen, serve};
@@ -28,7 +26,8 @@ use super::worker::{self, PLAINTEXT_LEN, RECORDS};
 /// Set in the process under test: the seed of its plaintexts.
 const SEED: &str = "VAULTKIT_TEST_DUMP_SEED";
 /// Secrets that no dump may hold.
-const NEVER: [&str; 5] = ["data key", "branch key", "body key", "header key", "plaintext"];
+const NEVER: [&str; 6] =
+    ["data key", "branch key", "body key", "header key", "stream key", "plaintext"];
 
 #[test]
 fn a_dump_after_ten_thousand_records_holds_no_key_and_no_plaintext() {
@@ -56,7 +55,9 @@ fn dump_holds_nothing(name: &str, branches: bool) {
     let needles = needles(&seen, seed);
     let (inside, outside) = search(&worker, &needles);
     // The search works: in pages that dumps leave out it does find the keys of the cache.
-    assert!(inside.contains_key("body key"), "no key is where keys should be: {inside:?}");
+    for what in ["body key", "stream key"] {
+        assert!(inside.contains_key(what), "no {what} is where keys should be: {inside:?}");
+    }
     for what in NEVER {
         assert!(!outside.contains_key(what), "{what} in the dump: {:x?}", outside.get(what));
     }
@@ -104,6 +105,9 @@ fn needles(seen: &Seen, seed: u64) -> Needles {
             }
         }
     }
+    for start in &seen.streams {
+        add_stream_key(&mut needles, start, &seen.keys);
+    }
     for (record, sealed) in (0..).zip(&seen.records) {
         let mut plaintext = [0; PLAINTEXT_LEN];
         worker::fill_plaintext(seed, record, &mut plaintext);
@@ -117,9 +121,35 @@ fn add_data_key(needles: &mut Needles, key: &[u8; 32]) -> DataKeySecret {
     needles.add("data key", key);
     let header_key = HmacSha512Key::new(key).mac(&[b"vaultkit.v1/header\0", &[1]]);
     needles.add("header key", &header_key);
-    let secret = DataKeySecret::new(&SecureBytes::new(key.to_vec())).unwrap();
+    let secret = secret_of(key);
     needles.add_aes("body key", &secret.body_key(Suite::KcXaes256Gcm));
     secret
+}
+
+/// The key of a stream's chunks (docs/FORMAT.md section 4.1).
+fn add_stream_key(needles: &mut Needles, start: &[u8], keys: &[(WrapKind, [u8; 32])]) {
+    let parsed = parse(start).unwrap();
+    let secrets = keys.iter().map(|(_, key)| secret_of(key));
+    let secret = secrets.into_iter().find(|s| s.id() == parsed.header.data_key_id).unwrap();
+    let (suite, scope) = (Suite::Cobblestone256, Scope::empty());
+    let input = secret.body_key(suite);
+    needles.add("body key", input.as_slice());
+    let context = EncryptionContext::new();
+    let bound = body_context(suite, Shape::Stream, 0, &scope, &context).unwrap();
+    let (salt, commitment) = start[parsed.len()..][..56].split_at(24);
+    let hmac = HmacSha512Key::new(input.as_slice());
+    let expand = |previous: &[u8], counter: u8| {
+        let name = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0";
+        hmac.mac(&[previous, name, salt, &bound, &[counter]])
+    };
+    let first = expand(&[], 1);
+    let okm = [first, expand(&first, 2)].concat();
+    assert_eq!(okm[44..76], *commitment, "this is not the stream's key");
+    needles.add_aes("stream key", okm.first_chunk().unwrap());
+}
+
+fn secret_of(key: &[u8; 32]) -> DataKeySecret {
+    DataKeySecret::new(&SecureBytes::new(key.to_vec())).unwrap()
 }
 
 fn body_key(secret: &DataKeySecret) -> XaesKey {
@@ -164,62 +194,21 @@ type Found = BTreeMap<&'static str, Vec<usize>>;
 
 /// What stands in pages that dumps leave out, and what in all others.
 fn search(worker: &Worker, needles: &Needles) -> (Found, Found) {
-    let folder = format!("/proc/{}", worker.0.id());
-    let memory = File::open(format!("{folder}/mem")).unwrap();
+    let areas = process_memory(worker.0.id()).unwrap();
     let (mut inside, mut outside) = (Found::new(), Found::new());
-    let mut bytes = Vec::new();
-    let mut read = 0;
-    for mapping in mappings(&fs::read_to_string(format!("{folder}/smaps")).unwrap()) {
-        bytes.resize(mapping.end - mapping.start, 0);
-        // What the kernel shows to nobody (`[vvar]`) it does not dump either.
-        if memory.read_exact_at(&mut bytes, mapping.start as u64).is_err() {
-            assert!(mapping.name.starts_with('['), "cannot read {}", mapping.name);
-            continue;
-        }
-        read += bytes.len();
-        let found = if mapping.left_out { &mut inside } else { &mut outside };
+    for area in &areas {
         let mut here = Found::new();
-        needles.count(&bytes, &mut here);
+        needles.find(&area.bytes, &mut here);
+        let found = if area.left_out { &mut inside } else { &mut outside };
         for (what, places) in here {
-            let at = places.iter().map(|at| at + mapping.start);
-            found.entry(what).or_default().extend(at);
-            if !mapping.left_out {
-                eprintln!("{what}: {} pieces of {PIECE} bytes in {}", places.len(), mapping.name);
+            if !area.left_out {
+                eprintln!("{what}: {} pieces of {PIECE} bytes in `{}`", places.len(), area.name);
             }
+            found.entry(what).or_default().extend(places.iter().map(|at| at + area.start));
         }
     }
+    let read: usize = areas.iter().map(|area| area.bytes.len()).sum();
     eprintln!("read {} KiB of the process", read / 1_024);
     assert!(read > 1 << 20, "a process of less than 1 MiB was not read");
     (inside, outside)
-}
-
-struct Mapping {
-    start: usize,
-    end: usize,
-    name: String,
-    left_out: bool,
-}
-
-/// The readable mappings that `smaps` lists.
-fn mappings(smaps: &str) -> Vec<Mapping> {
-    let mut all: Vec<Mapping> = Vec::new();
-    for line in smaps.lines() {
-        if let Some(flags) = line.strip_prefix("VmFlags:") {
-            let last = all.last_mut().unwrap();
-            let mut flags = flags.split_whitespace();
-            if !flags.clone().any(|flag| flag == "rd") {
-                all.pop(); // a guard, or reserved
-            } else {
-                last.left_out = flags.any(|flag| flag == "dd");
-            }
-        } else if let Some((range, rest)) = line.split_once(' ')
-            && let Some((start, end)) = range.split_once('-')
-            && let (Ok(start), Ok(end)) =
-                (usize::from_str_radix(start, 16), usize::from_str_radix(end, 16))
-        {
-            let name = rest.split_whitespace().nth(4).unwrap_or("anonymous memory").to_owned();
-            all.push(Mapping { start, end, name, left_out: false });
-        }
-    }
-    all
 }

@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::FromRawFd as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use pollster::block_on;
-use vault_crypto_core::EncryptionContext;
 use vault_crypto_core::header::{Header, MESSAGE_ID_LEN, Shape, parse};
+use vault_crypto_core::{CryptoError, EncryptionContext, ErrorKind};
 use vault_envelope::{EnvelopeEncryption, SealingKey};
 use vault_testkit::MemoryKms;
 
@@ -92,9 +93,10 @@ fn fork(answer: impl FnOnce() -> Vec<u8>) -> (libc::pid_t, File) {
     if child == 0 {
         // SAFETY: plain numbers; a child that hangs is killed.
         unsafe { libc::alarm(300) };
-        let written = writing.write_all(&answer());
+        let answer = catch_unwind(AssertUnwindSafe(answer));
+        let written = answer.is_ok_and(|answer| writing.write_all(&answer).is_ok());
         // SAFETY: ends the process.
-        unsafe { libc::_exit(i32::from(written.is_err())) };
+        unsafe { libc::_exit(i32::from(!written)) };
     }
     (child, reading)
 }
@@ -163,4 +165,36 @@ fn a_child_asks_the_kms_for_what_its_parent_could_open_and_may_not_seal_with_its
     assert_eq!(block_on(tools.cached.decrypt(&sealed, &context)).unwrap(), b"4111");
     assert_eq!(tools.cached.cache().stats().kms_calls, 1);
     assert!(tools.held.seal(b"4111", &context).is_ok());
+}
+
+fn kind_of(error: &io::Error) -> Option<ErrorKind> {
+    error.get_ref()?.downcast_ref::<CryptoError>().map(CryptoError::kind)
+}
+
+/// Both would seal their own next chunk under the stream's key, with the same nonce.
+#[test]
+fn a_child_does_not_go_on_with_a_stream_of_its_parents() {
+    let tools = Tools::new();
+    let context = EncryptionContext::from([("file", "a")]);
+    let chunks = vec![7; 8 << 20]; // more than a writer collects before it seals
+    let mut stored = Vec::new();
+    let mut writer = block_on(tools.cached.writer(&mut stored, &context)).unwrap();
+    writer.write_all(&chunks).unwrap();
+    let child = fork(|| {
+        let error = writer.write_all(&chunks).unwrap_err();
+        vec![u8::from(kind_of(&error) == Some(ErrorKind::KeyUnusable))]
+    });
+    assert_eq!(answer_of(child), [1]);
+    writer.finish().unwrap();
+    let mut reader = block_on(tools.cached.reader(stored.as_slice(), &context)).unwrap();
+    let mut plaintext = vec![0; 1_000];
+    reader.read_exact(&mut plaintext).unwrap();
+    let child = fork(|| {
+        let mut rest = Vec::new();
+        let error = reader.read_to_end(&mut rest).unwrap_err();
+        vec![u8::from(kind_of(&error) == Some(ErrorKind::KeyUnusable))]
+    });
+    assert_eq!(answer_of(child), [1]);
+    reader.read_to_end(&mut plaintext).unwrap();
+    assert_eq!(plaintext, chunks);
 }

@@ -35,8 +35,8 @@ impl Needles {
         self.add(what, &schedule(key).concat());
     }
 
-    /// How often which kind of secret stands in `memory`.
-    pub(super) fn count(&self, memory: &[u8], found: &mut BTreeMap<&'static str, Vec<usize>>) {
+    /// Where in `memory` which kind of secret stands.
+    pub(super) fn find(&self, memory: &[u8], found: &mut BTreeMap<&'static str, Vec<usize>>) {
         for (at, window) in memory.windows(PIECE).enumerate() {
             let window: &[u8; PIECE] = window.try_into().unwrap();
             let bit = slot(window);
@@ -110,9 +110,9 @@ fn a_piece_is_found_wherever_it_lies_and_nothing_else_is() {
     needles.add("key", &[7; 32]);
     let mut memory = vec![0; 1_000];
     let mut found = BTreeMap::new();
-    needles.count(&memory, &mut found);
+    needles.find(&memory, &mut found);
     assert!(found.is_empty());
     memory[501..517].copy_from_slice(&[7; 16]);
-    needles.count(&memory, &mut found);
+    needles.find(&memory, &mut found);
     assert_eq!(found["key"], [501]);
 }

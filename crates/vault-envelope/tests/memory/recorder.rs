@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use async_trait::async_trait;
 use vault_crypto_core::{
@@ -14,6 +14,7 @@ use vault_crypto_core::{
 const GENERATE: u8 = b'g';
 const UNWRAP: u8 = b'u';
 const RECORD: u8 = b'r';
+const STREAM: u8 = b's';
 const DONE: u8 = b'd';
 
 pub(super) const KEY_ID: &str = "recorder:memory#app";
@@ -25,6 +26,8 @@ pub(super) struct Seen {
     pub(super) keys: Vec<(WrapKind, [u8; 32])>,
     /// Every record that the process sealed.
     pub(super) records: Vec<Vec<u8>>,
+    /// Header, salt and commitment of every stream that it holds open.
+    pub(super) streams: Vec<Vec<u8>>,
 }
 
 /// Answers until the process is done, or gone.
@@ -43,10 +46,11 @@ pub(super) fn serve(mut socket: impl std::io::Read + std::io::Write) -> Seen {
                 socket.write_all(&key).unwrap();
             }
             UNWRAP => socket.write_all(&seen.keys[argument].1).unwrap(),
-            RECORD => {
-                let mut record = vec![0; argument];
-                socket.read_exact(&mut record).unwrap();
-                seen.records.push(record);
+            what @ (RECORD | STREAM) => {
+                let mut bytes = vec![0; argument];
+                socket.read_exact(&mut bytes).unwrap();
+                let seen = if what == RECORD { &mut seen.records } else { &mut seen.streams };
+                seen.push(bytes);
             }
             _ => break,
         }
@@ -65,9 +69,17 @@ impl RecorderKms {
     }
 
     pub(super) fn record(&self, sealed: &[u8]) {
-        let mut socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        socket.write_all(&request(RECORD, sealed.len() as u64)).unwrap();
-        socket.write_all(sealed).unwrap();
+        self.tell(RECORD, sealed);
+    }
+
+    pub(super) fn stream(&self, start: &[u8]) {
+        self.tell(STREAM, start);
+    }
+
+    fn tell(&self, what: u8, bytes: &[u8]) {
+        let mut socket = self.0.lock().unwrap();
+        socket.write_all(&request(what, bytes.len() as u64)).unwrap();
+        socket.write_all(bytes).unwrap();
     }
 
     pub(super) fn done(&self) {

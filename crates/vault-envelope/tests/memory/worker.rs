@@ -1,8 +1,10 @@
 //! The process under test: it seals and opens records as an application does, and then stands still.
 
+use std::io::Read as _;
 use std::sync::Arc;
 
 use pollster::block_on;
+use vault_crypto_core::aead::AeadBackend;
 use vault_crypto_core::locked::{LockPolicy, LockedPool, PROCESS_POOL_BYTES};
 use vault_crypto_core::{EncryptionContext, KeyId, MemoryStorage, SecureBytes};
 use vault_envelope::{BranchKeys, Budget, CachePolicy, EnvelopeEncryption};
@@ -30,12 +32,30 @@ pub(super) fn tenant_of(record: u64) -> String {
     format!("tenant-{}", record % TENANTS)
 }
 
+/// Opens a stream for writing and one for reading, which stay open.
+fn hold_streams(envelope: &EnvelopeEncryption, kms: &RecorderKms) -> impl Sized {
+    let context = EncryptionContext::new();
+    let mut stored = Vec::new();
+    block_on(envelope.writer(&mut stored, &context)).unwrap().finish().unwrap();
+    kms.stream(&stored);
+    let reader = block_on(envelope.reader(std::io::Cursor::new(stored), &context)).unwrap();
+    let (theirs, mut ours) = std::os::unix::net::UnixStream::pair().unwrap();
+    let writer = block_on(envelope.writer(theirs, &context)).unwrap();
+    let mut start = vec![0; 64 << 10];
+    let len = ours.read(&mut start).unwrap();
+    kms.stream(&start[..len]);
+    (reader, writer, ours)
+}
+
 /// Seals and opens; then says so and stops for good.
 pub(super) fn work(seed: u64, branches: bool) {
     let kms = Arc::new(RecorderKms::on_stdin());
     let pool = LockedPool::new(LockPolicy::Require, PROCESS_POOL_BYTES).unwrap();
+    // aws-lc-rs keeps what it expands on a heap of its own.
+    let placeable = AeadBackend::available().iter().filter(|b| b.as_str() != "aws-lc-rs");
     let builder = EnvelopeEncryption::builder(kms.clone(), KeyId::from(KEY_ID))
         .memory(pool.clone())
+        .backend(*placeable.last().unwrap())
         // Data keys come and go, by budget and by eviction.
         .budget(Budget::default().with_messages(100))
         .cache(CachePolicy::default().with_capacity(24));
@@ -55,6 +75,7 @@ pub(super) fn work(seed: u64, branches: bool) {
             ("region", "eu"),
         ])
     };
+    let _streams = hold_streams(&root, &kms);
     let open = |record: u64, sealed: &[u8]| {
         let envelope = &tenants[(record % TENANTS) as usize];
         let opened = block_on(envelope.decrypt(sealed, &context(record))).unwrap();

@@ -14,7 +14,7 @@ use vault_crypto_core::{Operation, Result};
 use super::pipeline::{Codec, Pipeline};
 use crate::CHUNK_LEN;
 use crate::body::close_gaps;
-use crate::chunks::ChunkCipher;
+use crate::chunks::StreamCipher;
 use crate::padding::Unpadder;
 use crate::stream::incoming::Released;
 use crate::stream::parallel::{Padded, Piece, SEGMENT_CHUNKS};
@@ -126,7 +126,7 @@ impl StreamOpener {
 }
 
 struct Sealing {
-    cipher: Arc<ChunkCipher>,
+    cipher: Arc<StreamCipher>,
 }
 
 impl Codec for Sealing {
@@ -146,7 +146,7 @@ impl Codec for Sealing {
 }
 
 struct Opening {
-    cipher: Arc<ChunkCipher>,
+    cipher: Arc<StreamCipher>,
     unpadder: Option<Unpadder>,
 }
 

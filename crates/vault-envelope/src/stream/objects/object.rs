@@ -11,7 +11,7 @@ use vault_crypto_core::{EncryptionContext, Result, SecureBytes};
 use super::collect::{collect, collect_all, fetch};
 use super::source::not_as_asked;
 use super::{FirstBytes, ObjectOptions, ObjectReader, ObjectVersion, PlaintextStream, RangeSource};
-use crate::chunks::{ChunkCipher, PROLOGUE_LEN};
+use crate::chunks::{PROLOGUE_LEN, StreamCipher};
 use crate::stream::extent::{Extent, within};
 use crate::stream::opener::parse_stream_header;
 use crate::{
@@ -39,7 +39,7 @@ pub(super) struct Inner {
     pub(super) source: Arc<dyn RangeSource>,
     pub(super) version: ObjectVersion,
     pub(super) options: ObjectOptions,
-    pub(super) cipher: Arc<ChunkCipher>,
+    pub(super) cipher: Arc<StreamCipher>,
     pub(super) extent: Extent,
     /// The body's beginning, as far as the first request brought it.
     pub(super) beginning: Bytes,

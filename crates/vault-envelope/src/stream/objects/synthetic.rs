@@ -15,7 +15,7 @@ use vault_crypto_core::{CryptoError, ErrorKind, Operation, Result};
 
 use super::source::not_as_asked;
 use super::{ByteStream, FirstBytes, ObjectVersion, RangeSource};
-use crate::chunks::{ChunkCipher, PROLOGUE_LEN};
+use crate::chunks::{PROLOGUE_LEN, StreamCipher};
 use crate::{CHUNK_LEN, SEALED_CHUNK_LEN, StreamSealer, body_len};
 
 /// An object whose plaintext is [`byte`](Self::byte) at every place. It counts what is fetched of it.
@@ -28,7 +28,7 @@ pub struct SyntheticObject {
 struct Content {
     /// Header and prologue.
     head: Vec<u8>,
-    cipher: ChunkCipher,
+    cipher: StreamCipher,
     plaintext: u64,
     stored: u64,
 }
