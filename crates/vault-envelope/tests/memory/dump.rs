@@ -2,7 +2,7 @@
 //! key, expanded key or plaintext is in it.
 //!
 //! Read is every mapping that a core dump may hold ([`process_memory`]), but for those that the kernel was
-//! told to leave out. The registers of the threads are not among them; they stand still here.
+//! told to leave out. The registers of the threads are not among them, and a dump has those, too.
 //!
 //! The keys of single messages are counted and not judged: ciphers expand them on the stack, and those of
 //! the last messages stay there until other calls use it (docs/THREAT-MODEL.md, "Memory").

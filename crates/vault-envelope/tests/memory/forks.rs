@@ -39,7 +39,7 @@ impl Tools {
     }
 
     fn seal(&self, record: usize) -> Vec<u8> {
-        let envelope = if record % EXCLUSIVE == 0 { &self.uncached } else { &self.cached };
+        let envelope = if record.is_multiple_of(EXCLUSIVE) { &self.uncached } else { &self.cached };
         let context = EncryptionContext::from([("row", record.to_string().as_str())]);
         block_on(envelope.encrypt(b"4111 1111 1111 1111", &context)).unwrap().into_bytes()
     }

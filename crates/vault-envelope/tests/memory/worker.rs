@@ -52,10 +52,11 @@ pub(super) fn work(seed: u64, branches: bool) {
     let kms = Arc::new(RecorderKms::on_stdin());
     let pool = LockedPool::new(LockPolicy::Require, PROCESS_POOL_BYTES).unwrap();
     // aws-lc-rs keeps what it expands on a heap of its own.
-    let placeable = AeadBackend::available().iter().filter(|b| b.as_str() != "aws-lc-rs");
+    let placeable = |backend: &&AeadBackend| backend.as_str() != "aws-lc-rs";
+    let backend = AeadBackend::available().iter().rfind(placeable);
     let builder = EnvelopeEncryption::builder(kms.clone(), KeyId::from(KEY_ID))
         .memory(pool.clone())
-        .backend(*placeable.last().unwrap())
+        .backend(*backend.unwrap())
         // Data keys come and go, by budget and by eviction.
         .budget(Budget::default().with_messages(100))
         .cache(CachePolicy::default().with_capacity(24));
