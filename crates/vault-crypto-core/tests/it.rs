@@ -38,6 +38,8 @@ mod password;
 #[path = "it/rsa.rs"]
 #[cfg(feature = "rsa")]
 mod rsa;
+#[path = "it/stack.rs"]
+mod stack;
 #[path = "it/xaes.rs"]
 #[cfg(feature = "xaes")]
 mod xaes;
