@@ -90,7 +90,11 @@ fn several() -> Vec<Value> {
     let [passphrase, x25519, rsa] = keys();
     let two_of_three = || EnvelopeEncryption::to(Recipients::threshold(2, people()));
     vec![
-        vector("everybody", EnvelopeEncryption::to(Recipients::all(people())), &[rsa.clone()]),
+        vector(
+            "everybody",
+            EnvelopeEncryption::to(Recipients::all(people())),
+            std::slice::from_ref(&rsa),
+        ),
         vector(
             "two of three, passphrase and X25519",
             two_of_three(),

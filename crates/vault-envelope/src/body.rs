@@ -66,24 +66,10 @@ impl BodyKey {
     }
 }
 
-/// Puts a key into locked memory. Where the pages are full the cache gives way: a cached key can be
-/// asked for again, this one cannot.
+/// Puts a key into locked memory. Cached keys do not give way to it: they lie in blocks of another
+/// kind, so that wiping them would make no room here.
 pub(crate) fn keep<T: Send + Sync + 'static>(shared: &Shared, key: T) -> Result<LockedBox<T>> {
-    let pool = shared.pool();
-    let mut key = key;
-    loop {
-        match pool.place(key) {
-            Ok(kept) => return Ok(kept),
-            Err((back, error)) => {
-                let holdings = shared.cache.holdings();
-                let may_give_way = error.kind() == ErrorKind::LimitExceeded;
-                if !(may_give_way && holdings.is_some_and(|holdings| holdings.evict_one(0))) {
-                    return Err(error);
-                }
-                key = back;
-            }
-        }
-    }
+    shared.pool().place(key).map_err(|(_, error)| error)
 }
 
 /// A body key in use, wherever it lies: in a [`BodyKey`], or copied out of locked memory.

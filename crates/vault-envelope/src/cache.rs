@@ -36,10 +36,10 @@ use vault_crypto_core::locked::LockedPool;
 
 use crate::shared::Shared;
 use crate::{Budget, EnvelopeBuilder, EnvelopeEncryption};
+pub(crate) use flight::Flights;
 pub use handle::DataKeyCache;
 use holdings::Holdings;
 pub use invalidation::Invalidation;
-pub(crate) use flight::Flights;
 pub(crate) use per_process::PerProcess;
 pub use policy::CachePolicy;
 pub(crate) use source::{Fetch, KeySource, SourcedKey};

@@ -64,7 +64,8 @@ impl Body {
     pub fn open(&self, context: &[u8], body: &[u8], padded: bool) -> Result<SecureBytes> {
         let (prologue, data) = Prologue::split(body)?;
         let mut buffer = SecureBytes::new(data.to_vec());
-        let len = self.0.by_ref().open_in_place(&prologue, context, buffer.as_mut_slice(), padded)?.len();
+        let len =
+            self.0.by_ref().open_in_place(&prologue, context, buffer.as_mut_slice(), padded)?.len();
         buffer.truncate(len);
         Ok(buffer)
     }

@@ -18,8 +18,8 @@ mod padding;
 #[cfg(any(feature = "passphrase", feature = "hpke", feature = "rsa"))]
 mod people;
 mod plan;
-mod record;
 mod recipients;
+mod record;
 mod rewrap;
 mod sealing;
 mod shared;
@@ -30,7 +30,9 @@ mod unlock;
 mod whole;
 
 pub use allowed::AllowedKeys;
-pub use branch::{Branch, BranchKeys, BranchKms, BranchPage, BranchRewrap, BranchRewraps, BranchStats};
+pub use branch::{
+    Branch, BranchKeys, BranchKms, BranchPage, BranchRewrap, BranchRewraps, BranchStats,
+};
 pub use budget::Budget;
 pub use builder::EnvelopeBuilder;
 pub use cache::{CachePolicy, CacheStats, DataKeyCache, Invalidation};
@@ -47,12 +49,12 @@ pub use plan::{RangePlan, plan_range};
 pub use recipients::{Recipient, Recipients, SlotSelector};
 pub use rewrap::Rewrapped;
 pub use sealing::SealingKey;
+#[cfg(feature = "object-store")]
+pub use stream::ObjectWriter;
 #[cfg(feature = "async")]
 pub use stream::{AsyncOpenReader, AsyncSealWriter, Spawner};
 #[cfg(feature = "bytes")]
 pub use stream::{ObjectOptions, ObjectReader, RangeSource, SealedObject};
-#[cfg(feature = "object-store")]
-pub use stream::ObjectWriter;
 pub use stream::{OpenReader, SealWriter, StreamOpener, StreamSealer};
 pub use unlock::OpenedBy;
 pub use whole::WholeMessage;

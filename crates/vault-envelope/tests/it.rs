@@ -8,14 +8,14 @@
 
 mod it {
     mod allowed;
-    mod branch;
     #[cfg(feature = "async")]
     mod asynchronous;
+    mod branch;
+    mod cache;
+    mod cache_faults;
     #[cfg(feature = "hazmat")]
     #[path = "../../examples/vectors/catalogue.rs"]
     mod catalogue;
-    mod cache;
-    mod cache_faults;
     mod clouds;
     mod compact;
     mod conformance;
@@ -25,18 +25,18 @@ mod it {
     mod interop;
     #[cfg(all(feature = "passphrase", feature = "hpke", feature = "rsa"))]
     mod key_pairs;
+    #[cfg(all(feature = "object-store", feature = "hazmat"))]
+    mod objects;
     #[cfg(all(feature = "passphrase", feature = "hpke", feature = "rsa"))]
     mod people;
     #[cfg(all(feature = "passphrase", feature = "hpke", feature = "rsa"))]
     mod producer;
-    #[cfg(all(feature = "object-store", feature = "hazmat"))]
-    mod objects;
-    mod records;
-    #[cfg(all(feature = "hazmat", feature = "async"))]
-    mod redaction;
     mod recipients;
     #[cfg(all(feature = "passphrase", feature = "hpke"))]
     mod recipients_people;
+    mod records;
+    #[cfg(all(feature = "hazmat", feature = "object-store"))]
+    mod redaction;
     mod rewrap;
     mod shares;
     #[cfg(all(feature = "passphrase", feature = "hpke", feature = "rsa"))]

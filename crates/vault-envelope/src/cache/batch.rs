@@ -94,6 +94,7 @@ impl EnvelopeEncryption {
             let rest = shared.split_off(usize::try_from(count).unwrap_or(shared.len()));
             let sealed = in_parallel(&shared, threads, |jobs| self.seal_run(&key, jobs));
             let jobs = std::mem::replace(&mut shared, rest);
+            rounds += usize::from(sealed.iter().any(Option::is_none));
             for (job, sealed) in jobs.into_iter().zip(sealed) {
                 match sealed {
                     Some(sealed) => results.put(job.0, sealed),

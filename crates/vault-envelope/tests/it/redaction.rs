@@ -30,6 +30,8 @@ use vault_testkit::redaction::SecretScan;
 use super::catalogue::{FixedKms, KEY_ID};
 use super::support::block_on;
 
+mod kept;
+
 const PLAINTEXT: &[u8] = b"4111 1111 1111 1111, a card that nobody may see";
 const PASSWORD: &str = "correct horse battery staple";
 const VALUE: &str = "row 8812 of the customer";
@@ -45,10 +47,12 @@ const NOTHING_SECRET: &[&str] = &[
     "AeadBackend",
     "Argon2Params",
     "Binding",
+    "BranchStats",
     "CachePolicy",
     "CacheStats",
     "Capabilities",
     "EncryptionAlgorithm",
+    "Expected",
     "HashAlgorithm",
     "HealthStatus",
     "KdfParams",
@@ -58,16 +62,21 @@ const NOTHING_SECRET: &[&str] = &[
     "KeyState",
     "KeyUsage",
     "KeyVersionInfo",
+    "LockPolicy",
     "Padding",
     "PassphraseCost",
     "Pbkdf2Params",
+    "PoolUsage",
     "Prefix",
     "RangePlan",
     "RotateOptions",
     "ScryptParams",
     "Shape",
     "SlotKind",
+    "StorageCapabilities",
+    "StorageVersion",
     "Suite",
+    "SyntheticObject",
     "SystemClock",
     "SystemRandom",
     "Workers",
@@ -175,6 +184,11 @@ fn print_everything() -> BTreeSet<String> {
     print_records(&mut printer);
     print_streams(&mut printer);
     print_async_streams(&mut printer);
+    kept::print_pool(&mut printer);
+    kept::print_storage(&mut printer);
+    kept::print_branches(&mut printer);
+    kept::print_objects(&mut printer);
+    kept::print_byte_streams(&mut printer);
     print_errors(&mut printer);
     printer.seen
 }

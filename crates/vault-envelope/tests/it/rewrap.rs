@@ -30,7 +30,8 @@ fn after_a_rotation_the_wrapped_key_moves_and_the_body_does_not() {
 fn moving_to_another_key_replaces_the_slot_and_counts_the_epoch() {
     let (kms, key) = kms();
     let new_key = kms.add_key("new").unwrap();
-    let old = EnvelopeEncryption::builder(kms.clone(), key.clone()).without_cache().build().unwrap();
+    let old =
+        EnvelopeEncryption::builder(kms.clone(), key.clone()).without_cache().build().unwrap();
     let sealed = block_on(old.encrypt(b"value", &context())).unwrap();
     let mover = EnvelopeEncryption::builder(kms.clone(), new_key)
         .allow(AllowedKeys::none().key(kms.clone(), key))

@@ -73,22 +73,21 @@ fn open(vector: &Value) -> Result<SecureBytes> {
     let mut allowed = AllowedKeys::none();
     for key in vector["keys"].as_array().unwrap() {
         let (sort, value) = key.as_object().unwrap().iter().next().unwrap();
-        allowed = match sort.as_str() {
-            "passphrase" => allowed.passphrase(passphrase(value.as_str().unwrap())),
-            "x25519" => {
-                allowed.private_key(PrivateKey::x25519(&SecureBytes::new(bytes(value))).unwrap())
-            }
-            "rsa" => {
-                allowed.private_key(PrivateKey::rsa_der(SecureBytes::new(bytes(value))).unwrap())
-            }
-            "branch" => {
-                let name = value.as_str().unwrap();
-                let scope = &entries.iter().find(|entry| entry.name == name).unwrap().scope;
-                let branch = reader(&allowed, &storage).scope(scope.pairs()).build().unwrap();
-                allowed.key(Arc::new(branch.branch_kms().unwrap()), name)
-            }
-            other => panic!("a key of another sort: {other}"),
-        };
+        allowed =
+            match sort.as_str() {
+                "passphrase" => allowed.passphrase(passphrase(value.as_str().unwrap())),
+                "x25519" => allowed
+                    .private_key(PrivateKey::x25519(&SecureBytes::new(bytes(value))).unwrap()),
+                "rsa" => allowed
+                    .private_key(PrivateKey::rsa_der(SecureBytes::new(bytes(value))).unwrap()),
+                "branch" => {
+                    let name = value.as_str().unwrap();
+                    let scope = &entries.iter().find(|entry| entry.name == name).unwrap().scope;
+                    let branch = reader(&allowed, &storage).scope(scope.pairs()).build().unwrap();
+                    allowed.key(Arc::new(branch.branch_kms().unwrap()), name)
+                }
+                other => panic!("a key of another sort: {other}"),
+            };
     }
     let envelope = reader(&allowed, &storage).scope(pairs(vector, "scope")).build().unwrap();
     let context = EncryptionContext::try_new(pairs(vector, "context")).unwrap();

@@ -176,8 +176,6 @@ fn another_version_or_id_in_the_prefix_is_another_data_key() {
 fn a_kms_that_answers_garbage_for_a_new_branch_spoils_nothing() {
     let world = World::new();
     let process = world.process();
-    let impostor = vault_testkit::MemoryKms::new();
-    let _ = impostor;
     // What was wrapped is opened again before it is stored: a failing unwrap leaves no entry.
     let faults = vault_testkit::Faults::new(std::sync::Arc::new(world.clock.clone()));
     faults.push_on(
@@ -192,4 +190,26 @@ fn a_kms_that_answers_garbage_for_a_new_branch_spoils_nothing() {
     let failed = world.clock.run(broken.encrypt(b"value", &context()));
     assert_eq!(kind_of(failed), ErrorKind::AuthenticationFailed);
     assert!(world.place_is_empty(&place(process.scope(), 1)));
+}
+
+#[test]
+fn a_flood_of_made_up_prefixes_leaves_no_key_behind_and_drives_none_out() {
+    let world = World::new();
+    let policy = vault_envelope::CachePolicy::default().with_capacity(32);
+    let sealer = world.process();
+    let branches = vault_envelope::BranchKeys::new(world.storage.clone());
+    let reader = world.builder().cache(policy).branch_keys(branches).build().unwrap();
+    let sealed = world.seal(&sealer);
+    assert!(world.opens(&reader, &sealed));
+    for number in 0..2_000_u32 {
+        let mut made_up = sealed.clone();
+        made_up[8..12].copy_from_slice(&number.to_be_bytes());
+        let refused = world.clock.run(reader.decrypt(&made_up, &context()));
+        assert_eq!(kind_of(refused), ErrorKind::AuthenticationFailed);
+    }
+    let stats = reader.cache().stats();
+    assert_eq!((stats.opening_keys, stats.evictions), (1, 0));
+    let calls = world.kms.calls().total();
+    assert!(world.opens(&reader, &sealed));
+    assert_eq!((world.kms.calls().total(), reader.cache().stats().hits), (calls, stats.hits + 1));
 }

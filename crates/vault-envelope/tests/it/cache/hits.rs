@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use vault_crypto_core::header::Suite;
+use vault_crypto_core::locked::{LockPolicy, LockedPool};
 use vault_crypto_core::{EncryptedData, ErrorKind};
 use vault_envelope::{AllowedKeys, EnvelopeEncryption, Padding};
 
@@ -214,4 +215,24 @@ fn more_keys_than_a_thread_and_the_cache_hold_still_open() {
     }
     let stats = envelope.cache().stats();
     assert!(stats.opening_keys <= 104 && stats.evictions > 0, "{stats:?}");
+}
+
+#[test]
+fn keys_that_are_held_do_not_drive_out_cached_ones_when_the_pool_is_full() {
+    let world = World::new();
+    let pool = LockedPool::new(LockPolicy::Require, 16 * 1_024).unwrap();
+    let envelope = world.builder().memory(pool).build().unwrap();
+    let sealed = world.seal(&world.envelope());
+    world.opens(&envelope, &sealed);
+    let mut held = Vec::new();
+    let error = loop {
+        match world.clock.run(envelope.opening_key(&sealed)) {
+            Ok(key) => held.push(key),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::LimitExceeded);
+    assert!(held.len() > 10, "{}", held.len());
+    assert_eq!(envelope.cache().stats().opening_keys, 1);
+    assert_eq!(envelope.cache().stats().evictions, 0);
 }
