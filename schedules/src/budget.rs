@@ -24,7 +24,7 @@ fn spend(purse: &Purse, len: u64, most: usize) -> u64 {
     for _ in 0..most {
         if !lease.spend(len) {
             purse.give_back(std::mem::take(&mut lease));
-            match purse.lease(len) {
+            match purse.lease(len, 0) {
                 Some(next) => lease = next,
                 None => break,
             }

@@ -9,6 +9,9 @@ use super::sync::{AtomicU64, Ordering};
 const SLICES: u64 = 1_024;
 /// A lease is at most this many messages.
 const MAX_SLICE_MESSAGES: u64 = 1_024;
+/// A thread's first lease is this part of a slice, and each next one twice the one before: a thousand
+/// threads that seal once each do not use up a budget by what they lease.
+const FIRST_PART: u64 = 64;
 
 /// What is left of one data key's budget.
 #[derive(Debug)]
@@ -59,10 +62,12 @@ impl Purse {
         }
     }
 
-    /// A lease that covers one message of `len` bytes at least.
-    pub(crate) fn lease(&self, len: u64) -> Option<Lease> {
-        let messages = take(&self.messages, 1, self.slice.messages)?;
-        match take(&self.bytes, len, self.slice.bytes.max(len)) {
+    /// A lease that covers one message of `len` bytes at least, for a thread that has had so many
+    /// before.
+    pub(crate) fn lease(&self, len: u64, before: u32) -> Option<Lease> {
+        let part = FIRST_PART.checked_shr(before).unwrap_or_default().max(1);
+        let messages = take(&self.messages, 1, (self.slice.messages / part).max(1))?;
+        match take(&self.bytes, len, (self.slice.bytes / part).max(len)) {
             Some(bytes) => Some(Lease { messages, bytes }),
             None => {
                 self.give_back(Lease { messages, bytes: 0 });
@@ -125,7 +130,9 @@ mod tests {
         {
             let purse = Purse::new(messages, bytes, 80);
             let mut sum = Lease::default();
-            while let Some(lease) = purse.lease(len) {
+            let mut before = 0;
+            while let Some(lease) = purse.lease(len, before) {
+                before += 1;
                 assert!(lease.messages > 0 && lease.bytes >= len);
                 sum.messages += lease.messages;
                 sum.bytes += lease.bytes;
@@ -138,16 +145,25 @@ mod tests {
     #[test]
     fn a_budget_of_few_messages_is_spent_to_the_last() {
         let purse = Purse::new(3, 1 << 20, 80);
-        assert_eq!((0..5).filter(|_| purse.lease(10).is_some()).count(), 3);
+        assert_eq!((0..5).filter(|_| purse.lease(10, 0).is_some()).count(), 3);
+    }
+
+    #[test]
+    fn many_threads_that_seal_once_each_leave_most_of_the_budget() {
+        let purse = Purse::new(1 << 20, 64 << 30, 80);
+        assert!((0..3_000).all(|_| purse.lease(1_024, 0).is_some()));
+        assert!(!purse.is_low());
+        let long = purse.lease(1_024, 6).unwrap();
+        assert_eq!((long.messages, purse.lease(1, 60).unwrap().messages), (1_024, 1_024));
     }
 
     #[test]
     fn a_lease_that_comes_back_can_be_taken_again() {
         let purse = Purse::new(1, 10, 80);
-        let lease = purse.lease(4).unwrap();
-        assert!(purse.lease(1).is_none());
+        let lease = purse.lease(4, 0).unwrap();
+        assert!(purse.lease(1, 9).is_none());
         purse.give_back(lease);
-        assert!(purse.lease(10).is_some());
+        assert!(purse.lease(10, 9).is_some());
     }
 
     #[test]

@@ -59,6 +59,8 @@ impl Hit<'_> {
 pub(crate) struct Leased {
     pub(crate) key: Arc<CachedKey>,
     pub(crate) lease: Lease,
+    /// Leases that this thread has had of it.
+    had: u32,
 }
 
 impl Drop for Leased {
@@ -131,13 +133,15 @@ impl Level {
     pub(crate) fn sealing(&mut self, scope: &Scope, len: u64, now: Nanos) -> Option<Hit<'_>> {
         let life = &self.holdings.sealing_life;
         let find = |leased: &Leased| leased.key.is_of(scope);
-        let Leased { key, lease } = self.sealing.find(mark_of_scope(scope), find)?;
+        let leased = self.sealing.find(mark_of_scope(scope), find)?;
+        let key = &leased.key;
         if key.is_retired() || !goes_on(life, Role::Sealing, key, key.made(), now) {
             return None;
         }
-        if !lease.spend(len) && !refill(key, lease, len, now) {
+        if !leased.lease.spend(len) && !refill(leased, len, now) {
             return None;
         }
+        let key = &leased.key;
         Some(Hit { key, cells: &self.cells, holdings: &self.holdings })
     }
 
@@ -152,10 +156,10 @@ impl Level {
         let scope = &key.common().scope;
         let mark = mark_of_scope(scope);
         if let Some(leased) = self.sealing.find(mark, |leased| Arc::ptr_eq(&leased.key, key)) {
-            return leased.lease.spend(len) || take_lease(key, &mut leased.lease, len);
+            return leased.lease.spend(len) || take_lease(leased, len);
         }
-        let mut leased = Leased { key: key.clone(), lease: Lease::default() };
-        let spent = take_lease(key, &mut leased.lease, len);
+        let mut leased = Leased { key: key.clone(), lease: Lease::default(), had: 0 };
+        let spent = take_lease(&mut leased, len);
         self.sealing.remove(mark, |old| old.key.is_of(scope));
         self.sealing.insert(mark, leased);
         spent
@@ -172,17 +176,18 @@ fn goes_on(life: &Lifetime, role: Role, key: &CachedKey, born: Nanos, now: Nanos
 
 /// The next slice of the budget, unless so little is left that somebody must ask for a new key.
 #[cold]
-fn refill(key: &CachedKey, lease: &mut Lease, len: u64, now: Nanos) -> bool {
-    let low = key.purse.as_ref().is_none_or(|purse| purse.is_low());
-    (!low || key.is_cared_for(Role::Sealing, now)) && take_lease(key, lease, len)
+fn refill(leased: &mut Leased, len: u64, now: Nanos) -> bool {
+    let low = leased.key.purse.as_ref().is_none_or(|purse| purse.is_low());
+    (!low || leased.key.is_cared_for(Role::Sealing, now)) && take_lease(leased, len)
 }
 
-fn take_lease(key: &CachedKey, lease: &mut Lease, len: u64) -> bool {
-    let Some(purse) = &key.purse else { return false };
-    purse.give_back(std::mem::take(lease));
-    let Some(next) = purse.lease(len) else { return false };
-    *lease = next;
-    lease.spend(len)
+fn take_lease(leased: &mut Leased, len: u64) -> bool {
+    let Some(purse) = &leased.key.purse else { return false };
+    purse.give_back(std::mem::take(&mut leased.lease));
+    let Some(next) = purse.lease(len, leased.had) else { return false };
+    leased.lease = next;
+    leased.had = leased.had.saturating_add(1);
+    leased.lease.spend(len)
 }
 
 /// Which set a scope's sealing key lies in.
