@@ -5,11 +5,8 @@ use vault_crypto_core::aead::{AeadAlgorithm, AeadBackend, TAG_LEN};
 use vault_crypto_core::xaes::{COMMITMENT_LEN, NONCE_LEN, XaesKey};
 use vault_crypto_core::{CryptoError, Operation, RandomSource, Result, SecureBytes, wipe_stack};
 
-use crate::codec::Reader;
-
 /// What sealing adds to the plaintext's length.
 pub(crate) const OVERHEAD: usize = NONCE_LEN + COMMITMENT_LEN + TAG_LEN;
-const PREFIX_LEN: usize = NONCE_LEN + COMMITMENT_LEN;
 
 /// Seals `plaintext` under a fresh nonce.
 pub(crate) fn seal(
@@ -20,53 +17,36 @@ pub(crate) fn seal(
 ) -> Result<Vec<u8>> {
     let mut nonce = [0; NONCE_LEN];
     random.fill(&mut nonce)?;
-    // Sized once: the plaintext stands in it until it is encrypted where it lies.
-    let mut out = Vec::with_capacity(plaintext.len() + OVERHEAD);
-    out.extend_from_slice(&nonce);
-    out.extend_from_slice(&[0; COMMITMENT_LEN]);
-    out.extend_from_slice(plaintext);
-    let (prefix, body) = out.split_at_mut(PREFIX_LEN);
-    let sealed = seal_in_place(key, &nonce, aad, body);
+    let sealed = seal_whole(key, &nonce, aad, plaintext);
     wipe_stack();
-    let (commitment, tag) = sealed?;
-    prefix.split_at_mut(NONCE_LEN).1.copy_from_slice(&commitment);
-    out.extend_from_slice(&tag);
-    Ok(out)
+    sealed
 }
 
 /// Opens what [`seal`] gave; anything else is the one `AuthenticationFailed`.
 pub(crate) fn open(key: &[u8], aad: &[u8], sealed: &[u8]) -> Result<SecureBytes> {
-    let failed = || CryptoError::authentication_failed(Operation::KeyStore);
-    let mut reader = Reader::new(sealed);
-    let nonce = reader.array::<NONCE_LEN>().ok_or_else(failed)?;
-    let commitment = reader.array::<COMMITMENT_LEN>().ok_or_else(failed)?;
-    let (body, tag) = reader.rest().split_last_chunk::<TAG_LEN>().ok_or_else(failed)?;
-    let mut plaintext = SecureBytes::new(body.to_vec());
-    let opened = open_in_place(key, (nonce, commitment, tag), aad, plaintext.as_mut_slice());
+    if sealed.len() < OVERHEAD {
+        return Err(CryptoError::authentication_failed(Operation::KeyStore));
+    }
+    let opened = open_whole(key, aad, sealed);
     wipe_stack();
-    opened.map(|()| plaintext)
+    opened
 }
 
 /// Expands the key in a frame of its own, for the caller to wipe.
 #[inline(never)]
-fn seal_in_place(
+fn seal_whole(
     key: &[u8],
     nonce: &[u8; NONCE_LEN],
     aad: &[u8],
-    data: &mut [u8],
-) -> Result<([u8; COMMITMENT_LEN], [u8; TAG_LEN])> {
-    xaes(key)?.seal_in_place(nonce, aad, data)
+    plaintext: &[u8],
+) -> Result<Vec<u8>> {
+    xaes(key)?.seal_whole(nonce, aad, plaintext)
 }
 
-/// As [`seal_in_place`].
+/// As [`seal_whole`].
 #[inline(never)]
-fn open_in_place(
-    key: &[u8],
-    (nonce, commitment, tag): (&[u8; NONCE_LEN], &[u8; COMMITMENT_LEN], &[u8; TAG_LEN]),
-    aad: &[u8],
-    data: &mut [u8],
-) -> Result<()> {
-    xaes(key)?.open_in_place(nonce, commitment, aad, data, tag)
+fn open_whole(key: &[u8], aad: &[u8], sealed: &[u8]) -> Result<SecureBytes> {
+    xaes(key)?.open_whole(aad, sealed)
 }
 
 fn xaes(key: &[u8]) -> Result<XaesKey> {
