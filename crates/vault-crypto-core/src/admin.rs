@@ -1,10 +1,13 @@
 //! Managing keys, split from using them so that an application can be built without the power.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{KeyConfig, KeyId, KeyInfo, KeyRotationResult, KmsProvider, Result};
+use crate::{
+    CryptoError, ErrorKind, KeyConfig, KeyId, KeyInfo, KeyRotationResult, KmsProvider, Operation, Result,
+};
 
 /// Creates, rotates, disables and deletes keys.
 ///
@@ -17,7 +20,7 @@ pub trait KmsAdmin: KmsProvider {
     /// # Behavior
     /// - The key is enabled and usable at once.
     /// - A name that exists is `Conflict`, and the existing key is unchanged.
-    /// - Description and tags come back from `describe_key`.
+    /// - Description and tags come back from `describe_key`; one that the service cannot keep is `Unsupported`.
     ///
     /// # Errors
     /// As under `# Behavior`, `InvalidInput`, or what the service says.
@@ -61,7 +64,8 @@ pub trait KmsAdmin: KmsProvider {
     /// - Afterwards wrapping and unwrapping are `KeyUnusable`, and `describe_key` says `Disabled`.
     ///
     /// # Errors
-    /// `KeyNotFound`, or what the service says.
+    /// `KeyNotFound`, or what the service says; `Unsupported` without
+    /// [`Capabilities::disabling`](crate::Capabilities::disabling).
     async fn disable_key(&self, key_id: &KeyId) -> Result<()>;
 
     /// Destroys the key's material after a window of days, in which it can be cancelled.
@@ -101,6 +105,22 @@ pub trait KmsAdmin: KmsProvider {
     /// # Errors
     /// `KeyNotFound`; `Unsupported` where keys carry none.
     async fn tag_key(&self, key_id: &KeyId, tags: BTreeMap<String, String>) -> Result<()>;
+
+    /// Has the service rotate the key by itself every `period` (whole days), or never again.
+    ///
+    /// # Behavior
+    /// - `describe_key` answers the period; `None` turns it off.
+    /// - A period that the service cannot have is `InvalidInput`, and the old one stays.
+    ///
+    /// # Errors
+    /// As under `# Behavior`, `KeyNotFound`; `Unsupported` without
+    /// [`Capabilities::rotation_period`](crate::Capabilities::rotation_period).
+    async fn set_rotation_period(&self, key_id: &KeyId, period: Option<Duration>) -> Result<()> {
+        let _ = period;
+        Err(CryptoError::new(ErrorKind::Unsupported, Operation::SetRotationPeriod)
+            .with_key_id(key_id)
+            .with_detail("this service rotates no key by itself; rotate it from a schedule of yours"))
+    }
 }
 
 /// How to rotate.

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::KeyId;
 
@@ -124,6 +125,8 @@ named! {
         DescribeKey = "describe_key",
         /// `KmsProvider::health_check`.
         HealthCheck = "health_check",
+        /// `KmsProvider::random_bytes`.
+        RandomBytes = "random_bytes",
         /// `KmsAdmin::create_key`.
         CreateKey = "create_key",
         /// `KmsAdmin::rotate_key`.
@@ -142,6 +145,10 @@ named! {
         ListKeys = "list_keys",
         /// `KmsAdmin::tag_key`.
         TagKey = "tag_key",
+        /// `KmsAdmin::set_rotation_period`.
+        SetRotationPeriod = "set_rotation_period",
+        /// Proving to a service who this is.
+        LogIn = "log_in",
         /// A primitive: cipher, MAC, key derivation, randomness.
         Primitive = "primitive",
         /// `StorageBackend::get`.
@@ -171,13 +178,14 @@ struct Inner {
     key_id: Option<KeyId>,
     detail: Option<Cow<'static, str>>,
     source: Option<Arc<dyn Error + Send + Sync>>,
+    retry_after: Option<Duration>,
 }
 
 impl CryptoError {
     /// An error of `kind` in `operation`.
     #[must_use]
     pub fn new(kind: ErrorKind, operation: Operation) -> Self {
-        Self(Box::new(Inner { kind, operation, key_id: None, detail: None, source: None }))
+        Self(Box::new(Inner { kind, operation, key_id: None, detail: None, source: None, retry_after: None }))
     }
 
     /// The one answer to a wrong key, a wrong context or altered bytes: no detail, no source.
@@ -212,6 +220,13 @@ impl CryptoError {
         self
     }
 
+    /// Says how long the service wants to be left alone; the retry layer waits at least that.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.0.retry_after = Some(wait);
+        self
+    }
+
     /// The same error, reported from `operation`.
     #[must_use]
     pub fn in_operation(mut self, operation: Operation) -> Self {
@@ -222,13 +237,14 @@ impl CryptoError {
     /// A second copy, asked for by name: every waiter of one failed call gets its error.
     #[must_use]
     pub fn duplicate(&self) -> Self {
-        let Inner { kind, operation, key_id, detail, source } = &*self.0;
+        let Inner { kind, operation, key_id, detail, source, retry_after } = &*self.0;
         Self(Box::new(Inner {
             kind: *kind,
             operation: *operation,
             key_id: key_id.clone(),
             detail: detail.clone(),
             source: source.clone(),
+            retry_after: *retry_after,
         }))
     }
 
@@ -254,6 +270,12 @@ impl CryptoError {
     #[must_use]
     pub fn detail(&self) -> Option<&str> {
         self.0.detail.as_deref()
+    }
+
+    /// How long the service asked to be left alone, where it did.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
     }
 
     /// Whether the same call may succeed later without any change by the caller.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::{CryptoError, ErrorKind, Operation, Result};
 
@@ -220,6 +220,8 @@ pub struct KeyInfo {
     pub created_at: Option<SystemTime>,
     /// When the primary version last changed; `None` if never or not told.
     pub rotated_at: Option<SystemTime>,
+    /// After how long the service rotates the key by itself; `None` if never or not told.
+    pub rotation_period: Option<Duration>,
     /// When the material will be destroyed, while deletion is pending.
     pub deletion_at: Option<SystemTime>,
     /// Set once by an operator who knows the key leaked; never cleared.
@@ -242,6 +244,7 @@ impl KeyInfo {
             versions: Vec::new(),
             created_at: None,
             rotated_at: None,
+            rotation_period: None,
             deletion_at: None,
             compromised: false,
             tags: BTreeMap::new(),

@@ -2,9 +2,14 @@
 //!
 //! Managing them is [`KmsAdmin`](crate::KmsAdmin), behind the feature `admin`.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
-use crate::{DataKey, KeyId, KeyInfo, Result, SecureBytes, WrapContext, WrappedKey};
+use crate::{
+    CryptoError, DataKey, ErrorKind, KeyId, KeyInfo, MAX_WRAP_LEN, Operation, Result, SecureBytes,
+    WrapContext, WrappedKey,
+};
 
 /// Wraps and unwraps data keys under keys that never leave the service.
 ///
@@ -42,7 +47,7 @@ pub trait KmsProvider: Send + Sync {
     /// Wraps bytes that the caller has: a data key for a second KMS, a share, a branch key.
     ///
     /// # Behavior
-    /// - 1 to 4,096 bytes are taken; none or more is `InvalidInput`.
+    /// - 1 to [`Capabilities::max_payload_len`] bytes are taken; none or more is `InvalidInput`.
     /// - Wrapping the same bytes twice gives different wrapped bytes.
     ///
     /// # Errors
@@ -87,7 +92,7 @@ pub trait KmsProvider: Send + Sync {
         context: &WrapContext,
     ) -> Result<WrappedKey>;
 
-    /// Encrypts a small payload (at most 4,096 bytes) directly under the key.
+    /// Encrypts a small payload (at most [`Capabilities::max_payload_len`] bytes) directly under the key.
     ///
     /// # Behavior
     /// - The answer decrypts under the same key and scope, and under no other scope where the service binds it.
@@ -133,6 +138,20 @@ pub trait KmsProvider: Send + Sync {
     /// # Errors
     /// Only where the question itself could not be asked; an unhealthy service is an answer.
     async fn health_check(&self) -> Result<HealthStatus>;
+
+    /// Random bytes of the service's own generator (1 to 1,024), for those who must not trust this machine's.
+    ///
+    /// # Behavior
+    /// - Exactly as many bytes as asked come back, and never the same twice.
+    /// - None, or more than 1,024, is `InvalidInput`; without [`Capabilities::random_bytes`] it is `Unsupported`.
+    ///
+    /// # Errors
+    /// As under `# Behavior`, or what the service says.
+    async fn random_bytes(&self, len: usize) -> Result<SecureBytes> {
+        let _ = len;
+        Err(CryptoError::new(ErrorKind::Unsupported, Operation::RandomBytes)
+            .with_detail("this service gives no random bytes; take the system's"))
+    }
 }
 
 /// What a backend can do. A test or a policy asks this, never which backend it has.
@@ -143,7 +162,8 @@ pub struct Capabilities {
     pub binds_scope: bool,
     /// `rewrap_data_key` keeps the plaintext inside the service.
     pub server_side_rewrap: bool,
-    /// Wrapped keys name the version of the key that wrapped them.
+    /// Wrapped keys always name the version of the key that wrapped them. Without it a service may still
+    /// name one now and then.
     pub reports_version: bool,
     /// Keys rotate in place and keep their id.
     pub native_rotation: bool,
@@ -157,6 +177,18 @@ pub struct Capabilities {
     pub deletion_window_days: Option<u32>,
     /// Works without a network.
     pub offline: bool,
+    /// Longest payload in bytes that `wrap_data_key` and `encrypt` take, at most [`MAX_WRAP_LEN`].
+    pub max_payload_len: usize,
+    /// Unwrapping tells which version unwrapped, so that it can be compared.
+    pub verifies_version: bool,
+    /// Keys can be disabled and enabled again.
+    pub disabling: bool,
+    /// Keys carry a description.
+    pub descriptions: bool,
+    /// Keys can rotate by themselves after a period.
+    pub rotation_period: bool,
+    /// `random_bytes` answers.
+    pub random_bytes: bool,
 }
 
 impl Capabilities {
@@ -173,6 +205,12 @@ impl Capabilities {
             tags: false,
             deletion_window_days: None,
             offline: false,
+            max_payload_len: MAX_WRAP_LEN,
+            verifies_version: false,
+            disabling: false,
+            descriptions: false,
+            rotation_period: false,
+            random_bytes: false,
         }
     }
 }
@@ -185,18 +223,27 @@ pub struct HealthStatus {
     pub healthy: bool,
     /// One sentence for a person.
     pub message: String,
+    /// How long the service took to answer, where one was asked.
+    pub latency: Option<Duration>,
 }
 
 impl HealthStatus {
     /// Ready.
     #[must_use]
     pub fn healthy(message: impl Into<String>) -> Self {
-        Self { healthy: true, message: message.into() }
+        Self { healthy: true, message: message.into(), latency: None }
     }
 
     /// Not ready.
     #[must_use]
     pub fn unhealthy(message: impl Into<String>) -> Self {
-        Self { healthy: false, message: message.into() }
+        Self { healthy: false, message: message.into(), latency: None }
+    }
+
+    /// Says how long the answer took.
+    #[must_use]
+    pub fn with_latency(mut self, latency: Duration) -> Self {
+        self.latency = Some(latency);
+        self
     }
 }

@@ -34,6 +34,9 @@ impl KmsProvider for LocalKms {
         all.tags = true;
         all.deletion_window_days = Some(crate::admin::MIN_WINDOW_DAYS);
         all.offline = true;
+        all.verifies_version = true;
+        all.disabling = true;
+        all.descriptions = true;
         // Not `server_side_rewrap`: this service lives in the caller's process, and so does what it unwraps.
         all
     }

@@ -286,6 +286,20 @@ impl KmsProvider for MemoryKms {
         self.calls.count(Operation::HealthCheck);
         Ok(HealthStatus::healthy("memory never fails on its own"))
     }
+
+    async fn random_bytes(&self, len: usize) -> Result<SecureBytes> {
+        self.calls.count(Operation::RandomBytes);
+        if !self.capabilities.random_bytes {
+            return Err(admin::unsupported(Operation::RandomBytes));
+        }
+        if !(1..=1_024).contains(&len) {
+            return Err(CryptoError::new(ErrorKind::InvalidInput, Operation::RandomBytes)
+                .with_detail("a KMS gives 1 to 1024 random bytes at a time"));
+        }
+        let mut bytes = SecureBytes::zeroed(len);
+        self.random.fill(bytes.as_mut_slice())?;
+        Ok(bytes)
+    }
 }
 
 fn everything() -> Capabilities {
@@ -299,6 +313,11 @@ fn everything() -> Capabilities {
     all.tags = true;
     all.deletion_window_days = Some(7);
     all.offline = true;
+    all.verifies_version = true;
+    all.disabling = true;
+    all.descriptions = true;
+    all.rotation_period = true;
+    all.random_bytes = true;
     all
 }
 

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+#[cfg(feature = "admin")]
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -122,6 +124,12 @@ impl<I: Intercept, K: KmsProvider + ?Sized> KmsProvider for Layered<I, K> {
         let make = || self.kms.health_check();
         self.layer.intercept(&call, Attempt::new(&make)).await
     }
+
+    async fn random_bytes(&self, len: usize) -> Result<SecureBytes> {
+        let call = self.call(Operation::RandomBytes);
+        let make = || self.kms.random_bytes(len);
+        self.layer.intercept(&call, Attempt::new(&make)).await
+    }
 }
 
 #[cfg(feature = "admin")]
@@ -182,6 +190,11 @@ impl<I: Intercept, K: KmsAdmin + ?Sized> KmsAdmin for Layered<I, K> {
     async fn tag_key(&self, key_id: &KeyId, tags: BTreeMap<String, String>) -> Result<()> {
         let call = self.call(Operation::TagKey).on(key_id);
         let make = || self.kms.tag_key(key_id, tags.clone());
+        self.layer.intercept(&call, Attempt::new(&make)).await
+    }
+    async fn set_rotation_period(&self, key_id: &KeyId, period: Option<Duration>) -> Result<()> {
+        let call = self.call(Operation::SetRotationPeriod).on(key_id);
+        let make = || self.kms.set_rotation_period(key_id, period);
         self.layer.intercept(&call, Attempt::new(&make)).await
     }
 }

@@ -62,6 +62,7 @@ impl<'a> Call<'a> {
                 | Operation::Decrypt
                 | Operation::DescribeKey
                 | Operation::HealthCheck
+                | Operation::RandomBytes
                 | Operation::ListKeys
         )
     }

@@ -9,7 +9,8 @@ use crate::{Clock, CryptoError, ErrorKind, RandomSource, Result};
 /// Repeats a call whose error [is retryable](CryptoError::is_retryable).
 ///
 /// Before attempt *n* + 1 it waits a time drawn evenly from zero to `min(longest, first * 2^(n-1))`
-/// ("full jitter"), so that clients which failed together do not come back together. Generating,
+/// ("full jitter"), so that clients which failed together do not come back together; where the service
+/// said how long to stay away, [that time](CryptoError::retry_after) comes on top. Generating,
 /// wrapping, unwrapping and reading are safe to repeat. A management call that changes something
 /// is repeated only after [`ErrorKind::Throttled`], the one answer that says it was not carried out:
 /// after a time-out or a lost connection it may have been.
@@ -100,6 +101,8 @@ impl Intercept for RetryLayer {
             }
             // The service's error says more than a failed generator's would.
             let Ok(delay) = self.delay(attempts) else { return Err(error) };
+            // Asked to stay away, all clients come back no sooner, and still not together.
+            let delay = delay.saturating_add(error.retry_after().unwrap_or_default());
             let elapsed = self.clock.monotonic().saturating_sub(began);
             if elapsed.saturating_add(delay) > self.max_elapsed {
                 return Err(error);

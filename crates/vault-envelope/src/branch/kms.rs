@@ -160,6 +160,7 @@ impl KmsProvider for BranchKms {
         can.binds_scope = true;
         can.reports_version = true;
         can.native_rotation = true;
+        can.verifies_version = true;
         can
     }
 

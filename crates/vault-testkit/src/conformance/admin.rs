@@ -1,10 +1,11 @@
 //! The contract of [`KmsAdmin`](vault_crypto_core::KmsAdmin).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use vault_crypto_core::ErrorKind::{Conflict, InvalidInput, KeyUnusable, Unsupported};
 use vault_crypto_core::{
-    DataKey, KeyId, KeyState, KeyVersion, Result, RotateOptions, Scope, SecureBytes, WrapContext,
+    DataKey, KeyConfig, KeyId, KeyState, KeyVersion, Result, RotateOptions, Scope, SecureBytes, WrapContext,
 };
 
 use super::{
@@ -16,7 +17,7 @@ pub const CASES: &[Case<AdminFixture>] = cases! { AdminFixture;
     "KmsAdmin::create_key" {
         "The key is enabled and usable at once." => new_keys_work,
         "A name that exists is `Conflict`, and the existing key is unchanged." => names_are_unique,
-        "Description and tags come back from `describe_key`." => description_and_tags_come_back,
+        "Description and tags come back from `describe_key`; one that the service cannot keep is `Unsupported`." => description_and_tags_come_back,
     }
     "KmsAdmin::rotate_key" {
         "With `RotateOptions::stage` the new version is readable and is not written with until `promote_key`." => staged_versions_wait,
@@ -47,6 +48,10 @@ pub const CASES: &[Case<AdminFixture>] = cases! { AdminFixture;
     }
     "KmsAdmin::tag_key" {
         "`describe_key` answers exactly these labels." => labels_are_replaced,
+    }
+    "KmsAdmin::set_rotation_period" {
+        "`describe_key` answers the period; `None` turns it off." => periods_are_told,
+        "A period that the service cannot have is `InvalidInput`, and the old one stays." => impossible_periods_are_refused,
     }
 };
 
@@ -93,27 +98,41 @@ async fn new_keys_work(fixture: &AdminFixture) -> Verdict {
 }
 
 async fn names_are_unique(fixture: &AdminFixture) -> Verdict {
-    let config = fixture.fresh_config().with_description("the first");
+    let (mut config, mut again) = (fixture.fresh_config(), None);
+    if fixture.admin.capabilities().descriptions {
+        again = Some(config.clone().with_description("the second"));
+        config = config.with_description("the first");
+    }
     let before = fixture.create(config.clone()).await?;
     let data_key = generate(fixture, &before.key_id).await?;
-    let again = config.with_description("the second");
+    let again = again.unwrap_or_else(|| config.clone());
     fails_with(fixture.admin.create_key(again).await, &[Conflict])?;
     let after = fixture.admin.describe_key(&before.key_id).await?;
-    ensure(after.description == "the first", "the existing key has another description")?;
+    ensure(after.description == config.description, "the existing key has another description")?;
     ensure(after.primary_version == before.primary_version, "the existing key was rotated")?;
     opens(fixture, &data_key).await?;
     PROVED
 }
 
 async fn description_and_tags_come_back(fixture: &AdminFixture) -> Verdict {
-    let mut config = fixture.fresh_config().with_description("cards, PCI scope");
-    if fixture.admin.capabilities().tags {
-        config = config.with_tag("team", "payments").with_tag("env", "test");
+    let can = fixture.admin.capabilities();
+    let described = || fixture.fresh_config().with_description("cards, PCI scope");
+    let tagged = |config: KeyConfig| config.with_tag("team", "payments").with_tag("env", "test");
+    let mut config = fixture.fresh_config();
+    if can.descriptions {
+        config = described();
+    } else {
+        fails_with(fixture.create(described()).await, &[Unsupported])?;
     }
-    let tags = config.tags.clone();
+    if can.tags {
+        config = tagged(config);
+    } else {
+        fails_with(fixture.create(tagged(fixture.fresh_config())).await, &[Unsupported])?;
+    }
+    let (description, tags) = (config.description.clone(), config.tags.clone());
     let key = fixture.create(config).await?.key_id;
     let info = fixture.admin.describe_key(&key).await?;
-    ensure(info.description == "cards, PCI scope", "another description comes back")?;
+    ensure(info.description == description, "another description comes back")?;
     ensure(info.tags == tags, "other tags come back")?;
     PROVED
 }
@@ -180,9 +199,15 @@ async fn older_versions_unwrap(fixture: &AdminFixture) -> Verdict {
 
 async fn rotation_is_refused(fixture: &AdminFixture) -> Verdict {
     let (admin, key) = (&fixture.admin, fixture.fresh_key().await?);
-    admin.disable_key(&key).await?;
-    fails_with(admin.rotate_key(&key, RotateOptions::now()).await, &[KeyUnusable])?;
-    admin.enable_key(&key).await?;
+    let can = admin.capabilities();
+    if !can.disabling && !can.staged_rotation {
+        return not_applicable("neither disabling nor staged_rotation is declared");
+    }
+    if can.disabling {
+        admin.disable_key(&key).await?;
+        fails_with(admin.rotate_key(&key, RotateOptions::now()).await, &[KeyUnusable])?;
+        admin.enable_key(&key).await?;
+    }
     if admin.capabilities().staged_rotation {
         admin.rotate_key(&key, RotateOptions::staged()).await?;
         for options in [RotateOptions::staged(), RotateOptions::now()] {
@@ -204,6 +229,9 @@ async fn nothing_to_promote(fixture: &AdminFixture) -> Verdict {
 }
 
 async fn enabling_twice(fixture: &AdminFixture) -> Verdict {
+    if !fixture.admin.capabilities().disabling {
+        return not_applicable("disabling is not declared");
+    }
     let key = fixture.fresh_key().await?;
     let (before, data_key) =
         (fixture.admin.describe_key(&key).await?, generate(fixture, &key).await?);
@@ -226,6 +254,10 @@ async fn pending_keys_stay_pending(fixture: &AdminFixture) -> Verdict {
 
 async fn disabled_keys_rest(fixture: &AdminFixture) -> Verdict {
     let key = fixture.fresh_key().await?;
+    if !fixture.admin.capabilities().disabling {
+        fails_with(fixture.admin.disable_key(&key).await, &[Unsupported])?;
+        return not_applicable("disabling is not declared, and refused");
+    }
     let data_key = generate(fixture, &key).await?;
     fixture.admin.disable_key(&key).await?;
     ensure(state(fixture, &key).await? == KeyState::Disabled, "not described as disabled")?;
@@ -325,6 +357,37 @@ async fn labels_are_replaced(fixture: &AdminFixture) -> Verdict {
         fixture.admin.tag_key(&key, labels.clone()).await?;
         let info = fixture.admin.describe_key(&key).await?;
         ensure(info.tags == labels, "other labels come back")?;
+    }
+    PROVED
+}
+
+/// A period that every service has that has any.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+async fn periods_are_told(fixture: &AdminFixture) -> Verdict {
+    let (admin, key) = (&fixture.admin, fixture.fresh_key().await?);
+    if !admin.capabilities().rotation_period {
+        fails_with(admin.set_rotation_period(&key, Some(YEAR)).await, &[Unsupported])?;
+        return not_applicable("rotation_period is not declared, and refused");
+    }
+    for period in [Some(YEAR), Some(YEAR * 2), None, Some(YEAR)] {
+        admin.set_rotation_period(&key, period).await?;
+        let told = admin.describe_key(&key).await?.rotation_period;
+        ensure(told == period, "another period comes back")?;
+    }
+    PROVED
+}
+
+async fn impossible_periods_are_refused(fixture: &AdminFixture) -> Verdict {
+    let (admin, key) = (&fixture.admin, fixture.fresh_key().await?);
+    if !admin.capabilities().rotation_period {
+        return not_applicable("rotation_period is not declared");
+    }
+    admin.set_rotation_period(&key, Some(YEAR)).await?;
+    for period in [Duration::ZERO, Duration::from_secs(1), YEAR * 101] {
+        fails_with(admin.set_rotation_period(&key, Some(period)).await, &[InvalidInput])?;
+        let told = admin.describe_key(&key).await?.rotation_period;
+        ensure(told == Some(YEAR), "a refused period took effect")?;
     }
     PROVED
 }

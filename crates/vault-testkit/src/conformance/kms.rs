@@ -1,7 +1,7 @@
 //! The contract of [`KmsProvider`](vault_crypto_core::KmsProvider).
 
 use vault_crypto_core::ErrorKind::{
-    AuthenticationFailed, InvalidInput, KeyNotFound, KeyUnusable, Malformed,
+    AuthenticationFailed, InvalidInput, KeyNotFound, KeyUnusable, Malformed, Unsupported,
 };
 use vault_crypto_core::{
     DataKey, KeyId, KeyInfo, KeyState, KeyVersion, MAX_WRAP_LEN, Result, Scope, SecureBytes,
@@ -22,7 +22,7 @@ pub const CASES: &[Case<KmsFixture>] = cases! { KmsFixture;
         "Where it answers, the answer is the key id that `describe_key` gives." => canonical_ids_are_those_described,
     }
     "KmsProvider::wrap_data_key" {
-        "1 to 4,096 bytes are taken; none or more is `InvalidInput`." => lengths_are_checked,
+        "1 to `Capabilities::max_payload_len` bytes are taken; none or more is `InvalidInput`." => lengths_are_checked,
         "Wrapping the same bytes twice gives different wrapped bytes." => wrapping_is_randomized,
     }
     "KmsProvider::decrypt_data_key" {
@@ -49,6 +49,10 @@ pub const CASES: &[Case<KmsFixture>] = cases! { KmsFixture;
         "Works for disabled keys and for those pending deletion." => unusable_keys_are_described,
         "A field that the service cannot answer is `None`." => unknown_fields_are_none,
         "The answer's key id is canonical: describing it again gives the same id." => described_ids_are_canonical,
+    }
+    "KmsProvider::random_bytes" {
+        "Exactly as many bytes as asked come back, and never the same twice." => random_bytes_are_as_many_as_asked,
+        "None, or more than 1,024, is `InvalidInput`; without `Capabilities::random_bytes` it is `Unsupported`." => random_bytes_are_limited,
     }
 };
 
@@ -102,21 +106,21 @@ async fn the_answer_names_key_and_version(fixture: &KmsFixture) -> Verdict {
         ensure(version.is_known(), "the capability is declared, yet no version is named")?;
         let current = info.primary_version.as_ref();
         ensure(current.is_none_or(|current| current == version), "another version than current")?;
-    } else {
-        ensure(!version.is_known(), "a version is named without the capability")?;
     }
     PROVED
 }
 
 async fn lengths_are_checked(fixture: &KmsFixture) -> Verdict {
     let (kms, context) = (&fixture.kms, context()?);
-    for len in [1, 32, 50, MAX_WRAP_LEN] {
+    let longest = kms.capabilities().max_payload_len;
+    ensure((50..=MAX_WRAP_LEN).contains(&longest), "no share fits, or more than a slot takes")?;
+    for len in [1, 32, 50, longest] {
         let bytes = SecureBytes::new(vec![7; len]);
         let wrapped = kms.wrap_data_key(&fixture.key, &bytes, &context).await?;
         let opened = kms.decrypt_data_key(&wrapped, &context).await?;
         ensure(opened == bytes, "wrapped bytes came back changed")?;
     }
-    for len in [0, MAX_WRAP_LEN + 1] {
+    for len in [0, longest + 1] {
         let bytes = SecureBytes::zeroed(len);
         fails_with(kms.wrap_data_key(&fixture.key, &bytes, &context).await, &[InvalidInput])?;
     }
@@ -142,8 +146,8 @@ async fn the_named_key_is_asked(fixture: &KmsFixture) -> Verdict {
 }
 
 async fn versions_are_compared(fixture: &KmsFixture) -> Verdict {
-    if !fixture.kms.capabilities().reports_version {
-        return not_applicable("reports_version is not declared");
+    if !fixture.kms.capabilities().verifies_version {
+        return not_applicable("verifies_version is not declared");
     }
     let mut wrapped = generate(fixture).await?.wrapped().clone();
     wrapped.version = KeyVersion::new(format!("{}0", wrapped.version))?;
@@ -185,8 +189,9 @@ async fn unusable_and_unknown_keys(fixture: &KmsFixture) -> Verdict {
     let mut missing = wrapped.clone();
     missing.key_id = unknown(&wrapped.key_id);
     fails_with(unwrap(fixture, &missing).await, &[KeyNotFound])?;
-    let opened = disabled(fixture, unwrap(fixture, wrapped)).await?;
-    fails_with(opened, &[KeyUnusable])?;
+    if let Some(opened) = disabled(fixture, unwrap(fixture, wrapped)).await? {
+        fails_with(opened, &[KeyUnusable])?;
+    }
     if let Some(opened) = pending_deletion(fixture, unwrap(fixture, wrapped)).await? {
         fails_with(opened, &[KeyUnusable])?;
     }
@@ -275,8 +280,9 @@ async fn altered_payloads_fail(fixture: &KmsFixture) -> Verdict {
 
 async fn unusable_keys_are_described(fixture: &KmsFixture) -> Verdict {
     let describe = || fixture.kms.describe_key(&fixture.key);
-    let info = disabled(fixture, describe()).await??;
-    ensure(info.state == KeyState::Disabled, "a disabled key is described as something else")?;
+    if let Some(info) = disabled(fixture, describe()).await? {
+        ensure(info?.state == KeyState::Disabled, "a disabled key is not described so")?;
+    }
     if let Some(info) = pending_deletion(fixture, describe()).await? {
         ensure(info?.state == KeyState::PendingDeletion, "a pending deletion is not described")?;
     }
@@ -293,13 +299,36 @@ async fn unknown_fields_are_none(fixture: &KmsFixture) -> Verdict {
     if let (Some(created), Some(rotated)) = (created, info.rotated_at) {
         ensure(created <= rotated, "rotated before it was made")?;
     }
-    if !can.reports_version {
-        ensure(info.primary_version.is_none(), "a version without the capability")?;
-    }
     let known = info.primary_version.as_ref().is_none_or(KeyVersion::is_known);
     ensure(known, "an empty version where `None` was promised")?;
     if !can.tags {
         ensure(info.tags.is_empty(), "labels without the capability")?;
+    }
+    PROVED
+}
+
+async fn random_bytes_are_as_many_as_asked(fixture: &KmsFixture) -> Verdict {
+    if !fixture.kms.capabilities().random_bytes {
+        return not_applicable("random_bytes is not declared");
+    }
+    for len in [16, 33, 1_024] {
+        let first = fixture.kms.random_bytes(len).await?;
+        let second = fixture.kms.random_bytes(len).await?;
+        ensure(first.len() == len && second.len() == len, "another number of bytes")?;
+        ensure(first != second, "the same bytes twice")?;
+    }
+    ensure(fixture.kms.random_bytes(1).await?.len() == 1, "another number of bytes")?;
+    PROVED
+}
+
+async fn random_bytes_are_limited(fixture: &KmsFixture) -> Verdict {
+    let declared = fixture.kms.capabilities().random_bytes;
+    let expected = if declared { InvalidInput } else { Unsupported };
+    for len in [0, 1_025] {
+        fails_with(fixture.kms.random_bytes(len).await, &[expected])?;
+    }
+    if !declared {
+        fails_with(fixture.kms.random_bytes(32).await, &[expected])?;
     }
     PROVED
 }

@@ -21,7 +21,10 @@ impl KmsAdmin for MemoryKms {
         if config.usage != KeyUsage::EncryptDecrypt || config.spec != KeySpec::Symmetric256 {
             return Err(unsupported(Operation::CreateKey));
         }
-        if !config.tags.is_empty() && !self.capabilities.tags {
+        let can = &self.capabilities;
+        let kept = (config.tags.is_empty() || can.tags)
+            && (config.description.is_empty() || can.descriptions);
+        if !kept {
             return Err(unsupported(Operation::CreateKey));
         }
         let name = config.name.clone();
@@ -64,6 +67,9 @@ impl KmsAdmin for MemoryKms {
 
     async fn enable_key(&self, key_id: &KeyId) -> Result<()> {
         let mut store = self.counted(Operation::EnableKey);
+        if !self.capabilities.disabling {
+            return Err(unsupported(Operation::EnableKey));
+        }
         let key = store.find_mut(key_id, Operation::EnableKey)?;
         must_not_be_pending(key, key_id, Operation::EnableKey)?;
         key.state = KeyState::Enabled;
@@ -72,6 +78,9 @@ impl KmsAdmin for MemoryKms {
 
     async fn disable_key(&self, key_id: &KeyId) -> Result<()> {
         let mut store = self.counted(Operation::DisableKey);
+        if !self.capabilities.disabling {
+            return Err(unsupported(Operation::DisableKey));
+        }
         let key = store.find_mut(key_id, Operation::DisableKey)?;
         must_not_be_pending(key, key_id, Operation::DisableKey)?;
         key.state = KeyState::Disabled;
@@ -121,6 +130,25 @@ impl KmsAdmin for MemoryKms {
         store.find_mut(key_id, Operation::TagKey)?.set_tags(tags);
         Ok(())
     }
+
+    async fn set_rotation_period(&self, key_id: &KeyId, period: Option<Duration>) -> Result<()> {
+        let mut store = self.counted(Operation::SetRotationPeriod);
+        if !self.capabilities.rotation_period {
+            return Err(unsupported(Operation::SetRotationPeriod));
+        }
+        period.map_or(Ok(()), check_period)?;
+        store.find_mut(key_id, Operation::SetRotationPeriod)?.rotation_period = period;
+        Ok(())
+    }
+}
+
+/// A day to ten years.
+fn check_period(period: Duration) -> Result<()> {
+    if (DAY..=DAY * 3_650).contains(&period) {
+        return Ok(());
+    }
+    Err(CryptoError::new(ErrorKind::InvalidInput, Operation::SetRotationPeriod)
+        .with_detail("a key rotates by itself after 1 to 3650 days"))
 }
 
 fn must_not_be_pending(key: &Key, key_id: &KeyId, operation: Operation) -> Result<()> {
@@ -132,7 +160,7 @@ fn must_not_be_pending(key: &Key, key_id: &KeyId, operation: Operation) -> Resul
     Ok(())
 }
 
-fn unsupported(operation: Operation) -> CryptoError {
+pub(super) fn unsupported(operation: Operation) -> CryptoError {
     CryptoError::new(ErrorKind::Unsupported, operation)
         .with_detail("this service does not declare the capability")
 }

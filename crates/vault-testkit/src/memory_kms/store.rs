@@ -4,7 +4,7 @@
 //! associated data `binding || u32 version`.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use vault_crypto_core::aead::AeadBackend;
 use vault_crypto_core::xaes::XaesKey;
@@ -22,6 +22,8 @@ pub(super) struct Key {
     config: KeyConfig,
     pub(super) state: KeyState,
     pub(super) deletion_at: Option<SystemTime>,
+    /// Told, never acted on.
+    pub(super) rotation_period: Option<Duration>,
     versions: Vec<Version>,
     primary: u32,
     staged: Option<u32>,
@@ -98,6 +100,7 @@ impl Key {
             config,
             state: KeyState::Enabled,
             deletion_at: None,
+            rotation_period: None,
             versions: vec![Version::new(1, random, now)?],
             primary: 1,
             staged: None,
@@ -158,6 +161,7 @@ impl Key {
         info.created_at = self.versions.first().map(|first| first.created_at);
         info.rotated_at = self.rotated_at;
         info.deletion_at = self.deletion_at;
+        info.rotation_period = self.rotation_period;
         if can.tags {
             info.tags.clone_from(&self.config.tags);
         }

@@ -1,0 +1,1 @@
+//! What `vault-connection` promises, held to it from outside.

@@ -1,0 +1,1 @@
+//! What `vault-kms-aws` promises, held to it from outside.

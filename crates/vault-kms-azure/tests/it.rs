@@ -1,0 +1,1 @@
+//! What `vault-kms-azure` promises, held to it from outside.

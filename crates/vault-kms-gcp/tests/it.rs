@@ -1,0 +1,1 @@
+//! What `vault-kms-gcp` promises, held to it from outside.

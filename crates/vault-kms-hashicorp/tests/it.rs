@@ -1,0 +1,1 @@
+//! What `vault-kms-hashicorp` promises, held to it from outside.
