@@ -78,6 +78,7 @@ const DECRYPT_KEY: &str = "KmsProvider::decrypt_data_key";
 const REWRAP: &str = "KmsProvider::rewrap_data_key";
 const ENCRYPT: &str = "KmsProvider::encrypt";
 const DECRYPT: &str = "KmsProvider::decrypt";
+const RANDOM: &str = "KmsProvider::random_bytes";
 const DESCRIBE: &str = "KmsProvider::describe_key";
 
 #[async_trait]
@@ -118,7 +119,7 @@ impl KmsProvider for Flawed {
         plaintext: &SecureBytes,
         context: &WrapContext,
     ) -> Result<WrappedKey> {
-        if self.breaks(WRAP, "1 to 4,096") && plaintext.is_empty() {
+        if self.breaks(WRAP, "1 to") && plaintext.is_empty() {
             return self.kms.wrap_data_key(key_id, &SecureBytes::zeroed(1), context).await;
         }
         let wrapped = self.kms.wrap_data_key(key_id, plaintext, &self.bound(context)).await?;
@@ -230,5 +231,13 @@ impl KmsProvider for Flawed {
 
     async fn health_check(&self) -> Result<HealthStatus> {
         self.kms.health_check().await
+    }
+
+    async fn random_bytes(&self, len: usize) -> Result<SecureBytes> {
+        if self.breaks(RANDOM, "Exactly") {
+            return self.kms.random_bytes(len).await.map(|bytes| SecureBytes::zeroed(bytes.len()));
+        }
+        let asked = if self.breaks(RANDOM, "None") { len.clamp(1, 1_024) } else { len };
+        self.kms.random_bytes(asked).await
     }
 }

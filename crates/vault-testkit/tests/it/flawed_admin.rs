@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use vault_crypto_core::{
@@ -138,6 +139,17 @@ impl KmsAdmin for FlawedAdmin {
             tags.extend(self.kms().describe_key(key_id).await?.tags);
         }
         self.kms().tag_key(key_id, tags).await
+    }
+
+    async fn set_rotation_period(&self, key_id: &KeyId, period: Option<Duration>) -> Result<()> {
+        if self.breaks("set_rotation_period", "`describe_key`") && period.is_none() {
+            return Ok(());
+        }
+        let set = self.kms().set_rotation_period(key_id, period).await;
+        if self.breaks("set_rotation_period", "A period") && set.is_err() {
+            self.kms().set_rotation_period(key_id, None).await?;
+        }
+        set
     }
 }
 
