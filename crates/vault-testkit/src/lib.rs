@@ -13,6 +13,8 @@ mod random;
 pub mod redaction;
 #[cfg(all(unix, feature = "servers"))]
 pub mod servers;
+#[cfg(feature = "proxy")]
+pub mod tls;
 
 pub use audit::MemoryAudit;
 pub use calls::CallCounts;
