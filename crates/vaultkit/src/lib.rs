@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "config")]
+pub mod config;
 pub mod kms;
 pub mod storage;
 

@@ -28,6 +28,10 @@ mod object_store_example;
 #[path = "it/connect.rs"]
 mod connect;
 
+#[cfg(all(feature = "local", feature = "admin", feature = "config"))]
+#[path = "it/config.rs"]
+mod config;
+
 #[cfg(all(feature = "local", feature = "admin", feature = "manager"))]
 #[path = "it/origin.rs"]
 mod origin;
