@@ -9,6 +9,8 @@ mod dump;
 mod faults;
 mod faulty_storage;
 mod memory_kms;
+#[cfg(feature = "proxy")]
+pub mod proxy;
 mod random;
 pub mod redaction;
 #[cfg(all(unix, feature = "servers"))]
