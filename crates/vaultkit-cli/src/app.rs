@@ -1,11 +1,14 @@
 //! What all commands share: the global options, the way to report, the keys once they are at hand.
 
 use std::cell::{Cell, OnceCell};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use vaultkit::config::Config;
 use vaultkit::core::{EncryptionContext, Scope};
 use vaultkit::envelope::stream::Workers;
+use vaultkit::kms::KmsUri;
 
 use crate::args::{BoundArgs, Global};
 use crate::exit::Exit;
@@ -13,17 +16,28 @@ use crate::failure::Failure;
 use crate::report::Report;
 use crate::store::{self, Missing, Store};
 use crate::target::names_folder;
+use crate::text;
+
+/// Looked for in the working folder, and only when a service is named without a scheme or `doctor` asks.
+const CONFIG_FILE: &str = "vaultkit.toml";
 
 pub(crate) struct App<'a> {
     pub(crate) global: &'a Global,
     pub(crate) report: Report,
     stores: OnceCell<Vec<Store>>,
+    config: OnceCell<Option<Config>>,
     keys_failed: Cell<bool>,
 }
 
 impl<'a> App<'a> {
     pub(crate) fn new(global: &'a Global, report: Report) -> Self {
-        Self { global, report, stores: OnceCell::new(), keys_failed: Cell::new(false) }
+        Self {
+            global,
+            report,
+            stores: OnceCell::new(),
+            config: OnceCell::new(),
+            keys_failed: Cell::new(false),
+        }
     }
 
     /// Keys, got when they are first needed: an input that cannot be read asks for no passphrase and makes
@@ -44,7 +58,7 @@ impl<'a> App<'a> {
 
     /// The key stores, the primary first.
     pub(crate) fn stores(&self, missing: Missing) -> Result<&[Store], Failure> {
-        let open = || Store::open_all(self.global, &self.report, missing);
+        let open = || Store::open_all(self, missing);
         self.keys(&self.stores, open).map(Vec::as_slice)
     }
 
@@ -53,6 +67,38 @@ impl<'a> App<'a> {
         store::only_one(self.global)?;
         let stores = self.stores(missing)?;
         stores.first().ok_or_else(|| Failure::usage("no key store is named"))
+    }
+
+    /// The configuration file: the one of --config, or `vaultkit.toml` of this folder, where there is one.
+    pub(crate) fn config(&self) -> Result<Option<&Config>, Failure> {
+        let load = || match &self.global.config {
+            Some(path) => Config::load(path).map(Some),
+            None if Path::new(CONFIG_FILE).exists() => Config::load(CONFIG_FILE).map(Some),
+            None => Ok(None),
+        };
+        self.keys(&self.config, || Ok(load()?)).map(Option::as_ref)
+    }
+
+    /// The service that a URI means, or a name of the configuration file.
+    pub(crate) fn service(&self, named: &OsStr) -> Result<KmsUri, Failure> {
+        if named.as_encoded_bytes().contains(&b':') {
+            return Ok(KmsUri::parse(named)?);
+        }
+        let name = named.to_string_lossy();
+        let config = self.config()?.ok_or_else(|| {
+            Failure::usage(format!(
+                "{} is no KMS URI, and there is no {CONFIG_FILE} here that says what it means; name the file with --config, or write local:PATH#KEY",
+                text::safe(&name)
+            ))
+        })?;
+        config.kms_uri(&name).cloned().ok_or_else(|| {
+            let known: Vec<&str> = config.kms_names().collect();
+            Failure::usage(format!(
+                "there is no [kms.{}] in the configuration; there are: {}",
+                text::safe(&name),
+                known.join(", ")
+            ))
+        })
     }
 
     /// Whether a key store or a key of one was asked for by name.

@@ -43,10 +43,16 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// Key store and key, as local:PATH#KEY; may be repeated, the first one is the primary [default:
-    /// the store in your data folder]
+    /// Key store and key: local:PATH#KEY, aws-kms://ARN, hcvault://HOST/MOUNT/KEY,
+    /// azurekeyvault://HOST/keys/KEY, gcp-kms://projects/..., or a name of the configuration file; may be
+    /// repeated, the first one is the primary [default: the store in your data folder]
     #[arg(long, global = true, value_name = "URI")]
     pub(crate) kms: Vec<OsString>,
+
+    /// Configuration file with services by name [default: vaultkit.toml of this folder, where a name is
+    /// asked for]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 
     /// Key of the first key store, by name or full id: seals under it, opens with it alone
     #[arg(long, global = true, value_name = "ID")]
@@ -85,6 +91,16 @@ pub(crate) struct Global {
     pub(crate) threads: Option<NonZeroUsize>,
 }
 
+impl Global {
+    /// Whether a master secret was told.
+    pub(crate) fn names_master(&self) -> bool {
+        self.master_fd.is_some()
+            || self.master_env.is_some()
+            || self.master_passphrase_fd.is_some()
+            || self.master_passphrase
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Encrypt files, or standard input
@@ -119,7 +135,7 @@ pub(crate) enum Command {
     #[command(after_help = help::FILL, after_long_help = [help::FILL, help::EXIT_CODES].join("\n\n"))]
     Fill(HeaderArgs),
 
-    /// Manage the keys of the embedded key store
+    /// Manage the keys of a key store or a service
     #[command(
         subcommand,
         arg_required_else_help = true,
@@ -128,6 +144,10 @@ pub(crate) enum Command {
         after_long_help = [help::KEYS, help::EXIT_CODES].join("\n\n"),
     )]
     Keys(KeysCommand),
+
+    /// Ask each service whether it answers, as whom it knows you, and what you may do
+    #[command(after_help = help::DOCTOR, after_long_help = [help::DOCTOR, help::EXIT_CODES].join("\n\n"))]
+    Doctor,
 
     /// Print completions for a shell
     #[command(after_help = help::COMPLETIONS)]

@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::args::Command;
 use crate::exit::Exit;
 
+mod doctor;
 mod documents;
 mod in_place;
 mod inspect;
@@ -24,6 +25,7 @@ pub(crate) fn run(app: &App<'_>, command: &Command) -> Exit {
         Command::RemoveRecipient(args) => recipients::remove(app, args),
         Command::Fill(args) => recipients::fill(app, args),
         Command::Keys(command) => keys::run(app, command),
+        Command::Doctor => doctor::run(app),
         Command::Completions { shell } => documents::completions(app, *shell),
         Command::Man => documents::man(app),
     }

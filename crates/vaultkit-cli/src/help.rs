@@ -135,7 +135,10 @@ Examples:
   vaultkit keys promote default                   ... and then written with
   vaultkit keys backup store.backup               all keys, under a passphrase
 
-Keys are named by their name or by their full id, local:STORE#NAME.";
+  vaultkit keys list --kms aws-kms://?region=eu-central-1
+  vaultkit keys create app --kms hcvault://vault.example.com/transit --tag team=payments
+
+Keys are named by their name or by their full id, local:STORE#NAME. What a service cannot do it says.";
 
 pub(crate) const BACKUP: &str = "\
 Writes all keys to a new file under a passphrase. It opens on any machine, so keep it apart \
@@ -147,6 +150,15 @@ Makes the store hold what a backup holds. A backup that is older than the store,
 be compared because the store is damaged, is refused unless you give --accept-older: what was \
 made or changed since then is lost. Another store is overwritten only with --replace-other; its \
 keys are lost.";
+
+pub(crate) const DOCTOR: &str = "\
+Examples:
+  vaultkit doctor                                 every [kms.NAME] of vaultkit.toml
+  vaultkit doctor --kms hcvault://vault.example.com/transit/app
+
+Makes and unwraps a data key under each service's key, and changes nothing. What is refused is \
+told with the right that is missing; the exit code is that of the first refusal that keeps files from \
+being sealed or opened.";
 
 pub(crate) const COMPLETIONS: &str = "\
 Example:

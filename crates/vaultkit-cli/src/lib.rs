@@ -12,6 +12,7 @@ mod platform;
 mod progress;
 mod prompt;
 mod report;
+mod runtime;
 mod signals;
 mod source;
 mod store;
@@ -52,7 +53,10 @@ fn run_parsed(cli: &Cli) -> Exit {
         return report.failure(&Failure::usage(message));
     }
     let app = App::new(&cli.global, report);
-    commands::run(&app, &cli.command)
+    match runtime::enter(|| commands::run(&app, &cli.command)) {
+        Ok(exit) => exit,
+        Err(failure) => app.report.failure(&failure),
+    }
 }
 
 /// Whether key stores were named both before and behind the command: the parser drops the former, and a

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use vaultkit::core::header::{Header, Slot, SlotKind};
-use vaultkit::core::{ErrorKind, KeyId};
+use vaultkit::core::{ErrorKind, KeyId, KmsAdmin};
 use vaultkit::envelope::{AllowedKeys, Recipient};
-use vaultkit::kms::KmsUri;
 use vaultkit::kms::local::{Created, LocalKms, LocalKmsConfig, MasterSource};
+use vaultkit::kms::{KmsUri, RemoteUri, connect_to};
 
+use crate::app::App;
 use crate::args::Global;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -31,33 +32,31 @@ pub(crate) enum Missing {
     MakeEmpty,
 }
 
-/// An open store and the key that was named for it.
-#[derive(Debug)]
+/// An open store, or a service across the network, and the key that was named for it.
 pub(crate) struct Store {
-    pub(crate) kms: Arc<LocalKms>,
+    pub(crate) kms: Arc<dyn KmsAdmin>,
+    /// The same, where it is the embedded one.
+    local: Option<Arc<LocalKms>>,
     key: Option<KeyId>,
 }
 
 impl Store {
     /// All stores of --kms, the primary first; without one the store in the user's data folder.
-    pub(crate) fn open_all(
-        global: &Global,
-        report: &Report,
-        missing: Missing,
-    ) -> Result<Vec<Self>, Failure> {
+    pub(crate) fn open_all(app: &App<'_>, missing: Missing) -> Result<Vec<Self>, Failure> {
+        let global = app.global;
         let (first, others) =
             global.kms.split_first().map_or((None, &[][..]), |(a, b)| (Some(a), b));
-        let place = Place::of(first.map(OsStr::new), global.key.as_deref())?;
-        let mut stores = vec![Self::open(place, Some(global), report, missing)?];
+        let place = Place::of(app, first.map(OsStr::new), global.key.as_deref())?;
+        let mut stores = vec![Self::open(place, Some(global), &app.report, missing)?];
         for uri in others {
-            stores.push(Self::named(uri, report)?);
+            stores.push(Self::named(app, uri)?);
         }
         Ok(stores)
     }
 
     /// The existing store of a URI, with the master secret in its folder or its passphrase.
-    pub(crate) fn named(uri: &OsStr, report: &Report) -> Result<Self, Failure> {
-        Self::open(Place::of(Some(uri), None)?, None, report, Missing::Refuse)
+    pub(crate) fn named(app: &App<'_>, uri: &OsStr) -> Result<Self, Failure> {
+        Self::open(Place::of(app, Some(uri), None)?, None, &app.report, Missing::Refuse)
     }
 
     fn open(
@@ -66,25 +65,60 @@ impl Store {
         report: &Report,
         missing: Missing,
     ) -> Result<Self, Failure> {
-        let exists = place.folder.join(KEY_FILE).exists();
+        let folder = match place.at {
+            At::Folder(folder) => folder,
+            At::Service(uri) => return Self::remote(uri, place.key, global, report),
+        };
+        let exists = folder.join(KEY_FILE).exists();
+        let is_default = place.key.as_ref().is_none_or(|key| key.as_str() == DEFAULT_KEY);
         let make = match missing {
             Missing::Refuse => false,
-            Missing::MakeDefault => !place.is_named && place.asks_for_default(),
+            // A store that does not exist yet has no other key.
+            Missing::MakeDefault => !place.is_named && is_default,
             Missing::MakeEmpty => true,
         };
-        let master = master(global, &place.folder, !exists && make)?;
-        let config = LocalKmsConfig::new(&place.folder).with_master(master);
+        let master = master(global, &folder, !exists && make)?;
+        let config = LocalKmsConfig::new(&folder).with_master(master);
         if !make {
             let kms = LocalKms::open(config)?;
-            report.detail(format_args!("key store {}", text::path(&place.folder)));
-            return Ok(Self { kms: Arc::new(kms), key: place.key });
+            report.detail(format_args!("key store {}", text::path(&folder)));
+            return Ok(Self::local(kms, place.key));
         }
         let first = (missing == Missing::MakeDefault).then(|| DEFAULT_KEY.to_owned());
         let (kms, created) = LocalKms::open_or_create(config.with_initial_key(first))?;
         if created == Created::Now {
-            announce(report, &place.folder, missing);
+            announce(report, &folder, missing);
         }
-        Ok(Self { kms: Arc::new(kms), key: place.key })
+        Ok(Self::local(kms, place.key))
+    }
+
+    fn local(kms: LocalKms, key: Option<KeyId>) -> Self {
+        let kms = Arc::new(kms);
+        Self { kms: kms.clone(), local: Some(kms), key }
+    }
+
+    fn remote(
+        uri: RemoteUri,
+        key: Option<KeyId>,
+        global: Option<&Global>,
+        report: &Report,
+    ) -> Result<Self, Failure> {
+        if global.is_some_and(Global::names_master) {
+            return Err(Failure::usage(
+                "a service across the network has no master secret; leave the --master options out",
+            ));
+        }
+        let scheme = uri.service().scheme();
+        let connected = pollster::block_on(connect_to(KmsUri::Remote(uri)))?;
+        report.detail(format_args!("service {scheme}"));
+        Ok(Self { kms: connected.admin(), local: None, key })
+    }
+
+    /// The embedded store, for what only that can do.
+    pub(crate) fn embedded(&self) -> Result<&LocalKms, Failure> {
+        self.local.as_deref().ok_or_else(|| {
+            Failure::usage("a service across the network keeps its own backups; name a local store")
+        })
     }
 
     /// Whether there is a store where one is looked for if none is named.
@@ -93,17 +127,24 @@ impl Store {
     }
 
     /// The settings of the store that a backup is to be restored into.
-    pub(crate) fn config_to_restore(global: &Global) -> Result<LocalKmsConfig, Failure> {
+    pub(crate) fn config_to_restore(app: &App<'_>) -> Result<LocalKmsConfig, Failure> {
+        let global = app.global;
         only_one(global)?;
         let first = global.kms.first().map(|uri| &**uri);
-        let folder = Place::of(first, global.key.as_deref())?.folder;
+        let At::Folder(folder) = Place::of(app, first, global.key.as_deref())?.at else {
+            return Err(Failure::usage("a backup is restored into a local store; name its folder"));
+        };
         let is_new = !folder.join(KEY_FILE).exists();
         Ok(LocalKmsConfig::new(&folder).with_master(master(Some(global), &folder, is_new)?))
     }
 
     /// The key to seal under.
     pub(crate) fn sealing_key(&self) -> KeyId {
-        self.key.clone().unwrap_or_else(|| self.kms.key_id(DEFAULT_KEY))
+        let default = || match &self.local {
+            Some(local) => local.key_id(DEFAULT_KEY),
+            None => KeyId::from(DEFAULT_KEY),
+        };
+        self.key.clone().unwrap_or_else(default)
     }
 
     /// The key to seal under, as somebody whom a message is sealed for.
@@ -120,13 +161,17 @@ impl Store {
         own.map(|slot| KeyId::new(slot.key_id_text())).collect()
     }
 
-    /// Whether a slot's key is one of this store.
+    /// Whether a slot's key is one of this store. A service asks who it is: it may look like one.
     pub(crate) fn owns(&self, slot: &Slot) -> bool {
-        slot.kind == SlotKind::LOCAL && slot.key_id_text().starts_with(&self.prefix())
+        slot.kind == SlotKind::of_provider(self.kms.provider_type())
+            && slot.key_id_text().starts_with(&self.prefix())
     }
 
+    /// What the ids of all its keys begin with; nothing where an id does not say whose it is.
     fn prefix(&self) -> String {
-        format!("local:{}#", self.kms.store_id())
+        const NAME: &str = "x";
+        let id = self.kms.canonical_key_id(&KeyId::from(NAME)).unwrap_or_else(|| NAME.into());
+        id.as_str().strip_suffix(NAME).unwrap_or_default().to_owned()
     }
 
     /// Allows the keys of this store: all of them, or the named one.
@@ -154,37 +199,41 @@ pub(crate) fn only_one(global: &Global) -> Result<(), Failure> {
 
 /// Where to look.
 struct Place {
-    folder: PathBuf,
+    at: At,
     key: Option<KeyId>,
     /// By --kms, not by default.
     is_named: bool,
 }
 
+enum At {
+    Folder(PathBuf),
+    Service(RemoteUri),
+}
+
 impl Place {
-    fn of(uri: Option<&OsStr>, key: Option<&str>) -> Result<Self, Failure> {
+    fn of(app: &App<'_>, uri: Option<&OsStr>, key: Option<&str>) -> Result<Self, Failure> {
         let key = key.map(KeyId::from);
         if let Some(key) = &key {
             key.check()?;
         }
         let Some(uri) = uri else {
-            return Ok(Self { folder: data_folder()?, key, is_named: false });
+            return Ok(Self { at: At::Folder(data_folder()?), key, is_named: false });
         };
-        let (folder, in_uri) = match KmsUri::parse(uri)? {
-            KmsUri::Local { folder, key } => (folder, key),
+        let (at, in_uri) = match app.service(uri)? {
+            KmsUri::Local { folder, key } => (At::Folder(expand_home(folder)), key),
+            KmsUri::Remote(uri) => {
+                let key = uri.key().cloned();
+                (At::Service(uri), key)
+            }
             _ => {
-                let message = "this program knows local key stores only; write local:PATH#KEY";
+                let message = "this program does not know that service";
                 return Err(Failure::new(Exit::Key, ErrorKind::Unsupported, message));
             }
         };
         if in_uri.is_some() && key.is_some() && in_uri != key {
             return Err(Failure::usage("--kms and --key name two different keys; name one"));
         }
-        Ok(Self { folder: expand_home(folder), key: key.or(in_uri), is_named: true })
-    }
-
-    /// A store that does not exist yet has no other key.
-    fn asks_for_default(&self) -> bool {
-        self.key.as_ref().is_none_or(|key| key.as_str() == DEFAULT_KEY)
+        Ok(Self { at, key: key.or(in_uri), is_named: true })
     }
 }
 

@@ -33,13 +33,15 @@ impl Who {
         if text.starts_with("vkpub1") || text.starts_with("-----BEGIN ") {
             return Ok(vec![Self::Public(text.parse()?)]);
         }
-        if !argument.as_encoded_bytes().contains(&b':') {
+        let is_uri = argument.as_encoded_bytes().contains(&b':');
+        let config = if is_uri { None } else { app.config()? };
+        if !is_uri && config.is_none_or(|config| config.kms_uri(text).is_none()) {
             return Err(Failure::usage(format!(
                 "{} names nobody; write local:PATH#KEY, vkpub1... or @FILE",
                 text::safe(text)
             )));
         }
-        Ok(vec![Self::Store(Store::named(argument, &app.report)?)])
+        Ok(vec![Self::Store(Store::named(app, argument)?)])
     }
 
     /// All that arguments name.

@@ -17,5 +17,6 @@ mod it {
     mod recipients;
     mod seal_and_open;
     mod secrets;
+    mod services;
     mod support;
 }

@@ -30,6 +30,9 @@ pub(crate) enum KeysCommand {
         /// What the key is for
         #[arg(long, value_name = "TEXT", default_value = "")]
         description: String,
+        /// Label; may be repeated
+        #[arg(long, value_name = "NAME=VALUE", value_parser = super::pair)]
+        tag: Vec<(String, String)>,
     },
     /// List the keys of the store
     List,
@@ -73,6 +76,26 @@ pub(crate) enum KeysCommand {
     CancelDelete {
         /// Key by name or full id
         name: String,
+    },
+    /// Replace a key's labels; without any they are taken away
+    Tag {
+        /// Key by name or full id
+        name: String,
+        /// Labels
+        #[arg(value_name = "NAME=VALUE", value_parser = super::pair)]
+        tags: Vec<(String, String)>,
+    },
+    /// Have the service rotate a key by itself
+    #[command(group = clap::ArgGroup::new("period").required(true))]
+    RotateEvery {
+        /// Key by name or full id
+        name: String,
+        /// After this many days
+        #[arg(long, value_name = "DAYS", group = "period")]
+        days: Option<u32>,
+        /// Never again
+        #[arg(long, group = "period")]
+        never: bool,
     },
     /// Write all keys to a new file under a passphrase
     #[command(after_help = help::BACKUP)]

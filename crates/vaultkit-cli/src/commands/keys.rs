@@ -1,9 +1,10 @@
-//! `vaultkit keys`: managing the keys of the embedded key store.
+//! `vaultkit keys`: managing the keys of a key store or a service.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
-use vaultkit::core::{KeyConfig, KeyId, KmsAdmin as _, KmsProvider as _, RotateOptions};
+use vaultkit::core::{KeyConfig, KeyId, KmsAdmin, RotateOptions};
 use vaultkit::kms::local::LocalKms;
 
 use crate::app::App;
@@ -17,6 +18,7 @@ mod backup;
 mod people;
 mod show;
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Keys asked for at once.
 const PAGE: usize = 100;
 
@@ -37,7 +39,13 @@ async fn dispatch(app: &App<'_>, command: &KeysCommand) -> Result<(), Failure> {
             people::generate(app, file, vaultkit::envelope::PrivateKey::generate)
         }
         KeysCommand::Public { file } => people::public(app, file),
-        KeysCommand::Create { name, description } => create(app, name, description).await,
+        KeysCommand::Create { name, description, tag } => create(app, name, description, tag).await,
+        KeysCommand::Tag { name, tags } => {
+            let tags = tags.iter().cloned().collect();
+            kms(app)?.tag_key(&name.as_str().into(), tags).await?;
+            changed(app, name, "labelled").await
+        }
+        KeysCommand::RotateEvery { name, days, .. } => rotate_every(app, name, *days).await,
         KeysCommand::List => list(app).await,
         KeysCommand::Show { name } => {
             let info = kms(app)?.describe_key(&name.as_str().into()).await?;
@@ -74,13 +82,19 @@ async fn dispatch(app: &App<'_>, command: &KeysCommand) -> Result<(), Failure> {
     }
 }
 
-fn kms<'a>(app: &'a App<'_>) -> Result<&'a LocalKms, Failure> {
-    Ok(&app.store(Missing::Refuse)?.kms)
+fn kms<'a>(app: &'a App<'_>) -> Result<&'a dyn KmsAdmin, Failure> {
+    Ok(&*app.store(Missing::Refuse)?.kms)
 }
 
-async fn create(app: &App<'_>, name: &str, description: &str) -> Result<(), Failure> {
+async fn create(
+    app: &App<'_>,
+    name: &str,
+    description: &str,
+    tags: &[(String, String)],
+) -> Result<(), Failure> {
     let kms = &app.store(Missing::MakeEmpty)?.kms;
-    let config = KeyConfig::new(name).with_description(description);
+    let mut config = KeyConfig::new(name).with_description(description);
+    config.tags = tags.iter().cloned().collect();
     let info = kms.create_key(config).await?;
     app.report.done(format_args!("made the key {}", info.key_id), &show::object(&info))
 }
@@ -97,7 +111,11 @@ async fn list(app: &App<'_>) -> Result<(), Failure> {
             break;
         }
     }
-    let object = json!({ "store": store_object(kms), "keys": keys.iter().map(show::bare).collect::<Vec<_>>() });
+    let store = match app.store(Missing::Refuse)?.embedded() {
+        Ok(local) => store_object(local),
+        Err(_) => json!({ "provider": kms.provider_type() }),
+    };
+    let object = json!({ "store": store, "keys": keys.iter().map(show::bare).collect::<Vec<_>>() });
     app.report.answer(show::table(&keys), &object)
 }
 
@@ -115,9 +133,22 @@ async fn rotate(app: &App<'_>, name: &str, stage: bool) -> Result<(), Failure> {
         format!("seals with version {version} from now on; `rewrap` moves old files to it")
     };
     changed(app, name, &line).await?;
-    app.report
-        .note("a backup from before this does not open what is sealed from now on: make another");
+    if app.store(Missing::Refuse)?.embedded().is_ok() {
+        app.report.note(
+            "a backup from before this does not open what is sealed from now on: make another",
+        );
+    }
     Ok(())
+}
+
+async fn rotate_every(app: &App<'_>, name: &str, days: Option<u32>) -> Result<(), Failure> {
+    let period = days.map(|days| DAY.saturating_mul(days));
+    kms(app)?.set_rotation_period(&name.into(), period).await?;
+    let line = match days {
+        Some(days) => format!("rotated every {days} days from now on"),
+        None => "no longer rotated by itself".to_owned(),
+    };
+    changed(app, name, &line).await
 }
 
 async fn delete(app: &App<'_>, name: &str, days: u32) -> Result<(), Failure> {

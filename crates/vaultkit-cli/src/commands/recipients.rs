@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 
 use vaultkit::core::header::{Header, ParsedHeader, Slot, SlotKind, parse};
-use vaultkit::core::{CryptoError, ErrorKind, KmsProvider as _};
+use vaultkit::core::{CryptoError, ErrorKind};
 use vaultkit::envelope::{EnvelopeEncryption, Recipient, Recipients, Rewrapped, SlotSelector};
 
 use super::in_place::{Change, Changed, scope};

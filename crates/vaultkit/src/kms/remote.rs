@@ -2,7 +2,9 @@
 
 use vault_crypto_core::Result;
 
-use super::{Connected, RemoteUri, Service};
+use super::{Connected, RemoteUri};
+#[cfg(any(feature = "aws", feature = "hashicorp", feature = "azure", feature = "gcp"))]
+use super::Service;
 
 #[cfg(feature = "aws")]
 mod aws;

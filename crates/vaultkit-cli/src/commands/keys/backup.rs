@@ -14,7 +14,7 @@ use crate::{prompt, text};
 
 pub(super) fn backup(app: &App<'_>, file: &Path, fd: Option<i32>) -> Result<(), Failure> {
     refuse_existing(file)?;
-    let kms = &app.store(Missing::Refuse)?.kms;
+    let kms = app.store(Missing::Refuse)?.embedded()?;
     let passphrase = match fd {
         Some(number) => prompt::from_descriptor(number)?,
         None => prompt::ask_new("new passphrase for the backup")?,
@@ -44,7 +44,7 @@ pub(super) fn restore(
         Some(number) => prompt::from_descriptor(number)?,
         None => prompt::ask("passphrase of the backup")?,
     };
-    let config = Store::config_to_restore(app.global)?;
+    let config = Store::config_to_restore(app)?;
     let kms = LocalKms::restore(config, file, &passphrase, options)?;
     let object = json!({ "restored": { "path": text::path(file), "store": store_object(&kms) } });
     app.report.done(

@@ -44,6 +44,9 @@ pub(super) fn lines(info: &KeyInfo) -> String {
             line(name, text::time(time));
         }
     }
+    if let Some(period) = info.rotation_period {
+        line("rotates", format!("every {} days", period.as_secs() / 86_400));
+    }
     for (name, value) in &info.tags {
         line("tag", text::safe(&format!("{name}={value}")));
     }
@@ -83,6 +86,7 @@ pub(super) fn bare(info: &KeyInfo) -> Value {
         "versions": versions,
         "created_at": info.created_at.map(text::time),
         "rotated_at": info.rotated_at.map(text::time),
+        "rotation_period_days": info.rotation_period.map(|period| period.as_secs() / 86_400),
         "deletion_at": info.deletion_at.map(text::time),
         "compromised": info.compromised,
         "tags": info.tags,

@@ -25,7 +25,7 @@ impl Sealing {
         } else {
             &[]
         };
-        let later = args.fill_later.iter().map(|uri| Store::named(uri, &app.report));
+        let later = args.fill_later.iter().map(|uri| Store::named(app, uri));
         let later = later.collect::<Result<Vec<_>, _>>()?;
 
         // Key stores first: a data key comes from the first one.

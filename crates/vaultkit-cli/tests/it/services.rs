@@ -1,0 +1,94 @@
+//! Services by name, and the doctor.
+
+use serde_json::Value;
+
+use super::support::Desk;
+
+/// Two stores that `vaultkit.toml` calls `main` and `exit`.
+fn desk() -> Desk {
+    let desk = Desk::new();
+    for name in ["one", "two"] {
+        desk.done(["keys", "create", "app", "--kms", &format!("local:{name}")]);
+    }
+    desk.write(
+        "vaultkit.toml",
+        "[kms.main]\nuri = \"local:one#app\"\n[kms.exit]\nuri = \"local:two#app\"\n",
+    );
+    desk
+}
+
+#[test]
+fn a_service_is_known_by_its_name_in_the_configuration() {
+    let desk = desk();
+    desk.write("a", "text");
+    desk.done(["seal", "a", "--kms", "main", "--kms", "exit"]);
+    for by in [["--kms", "exit"], ["--kms", "local:one#app"]] {
+        assert_eq!(desk.done(["open", "a.vk", "-o", "-"].into_iter().chain(by)).out, b"text");
+    }
+    desk.done(["keys", "rotate", "app", "--kms", "exit"]);
+    desk.done(["rewrap", "a.vk", "--kms", "main", "--kms", "exit", "--to", "exit"]);
+    assert_eq!(desk.done(["open", "a.vk", "-o", "-", "--kms", "exit"]).out, b"text");
+    desk.fails(4, "no key", ["open", "a.vk", "-o", "x", "--kms", "main"]);
+    desk.fails(2, "there are: exit, main", ["open", "a.vk", "-o", "x", "--kms", "other"]);
+}
+
+#[test]
+fn a_configuration_is_not_looked_for_where_no_name_is_given() {
+    let desk = Desk::with_store();
+    desk.write("vaultkit.toml", "not even TOML");
+    desk.write("a", "text");
+    desk.done(["seal", "a"]);
+    desk.fails(2, "line 1", ["open", "a.vk", "-o", "x", "--kms", "main"]);
+    desk.fails(5, "cannot be read", ["doctor", "--config", "elsewhere.toml"]);
+}
+
+#[test]
+fn the_doctor_says_what_works_with_each_service() {
+    let desk = desk();
+    let said = String::from_utf8(desk.done(["doctor"]).out).unwrap();
+    let lines: Vec<&str> = said.lines().collect();
+    let ok = "reachable ok  generate ok  unwrap ok  wrap ok  describe enabled";
+    assert_eq!(lines, [format!("exit  local  {ok}"), format!("main  local  {ok}")]);
+}
+
+#[test]
+fn the_doctor_says_what_to_fix_and_how_bad_it_is() {
+    let desk = desk();
+    desk.done(["keys", "disable", "app", "--kms", "exit"]);
+    let ended = desk.run(["doctor"]);
+    let said = String::from_utf8(ended.out).unwrap();
+    assert_eq!(ended.code, 4, "{said}");
+    assert!(said.contains("generate key unusable") && said.contains("describe disabled"), "{said}");
+    assert!(said.contains("enable the key, or cancel its deletion"), "{said}");
+    assert!(said.contains("main  local  reachable ok"), "{said}");
+
+    let ended = desk.run(["doctor", "--json", "--kms", "local:nowhere#app"]);
+    assert_eq!(ended.code, 4);
+    let object: Value = serde_json::from_slice(&ended.out).unwrap();
+    let service = &object["services"][0];
+    assert_eq!(service["checks"]["reachable"]["ok"], false);
+    assert_eq!(service["checks"]["reachable"]["kind"], "unavailable");
+}
+
+#[test]
+fn labels_are_made_shown_and_replaced() {
+    let desk = Desk::new();
+    desk.done(["keys", "create", "app", "--tag", "team=payments", "--tag", "env=test"]);
+    let tags = |desk: &Desk| {
+        let shown = desk.done(["keys", "show", "app", "--json"]).out;
+        serde_json::from_slice::<Value>(&shown).unwrap()["key"]["tags"].clone()
+    };
+    assert_eq!(tags(&desk), serde_json::json!({ "team": "payments", "env": "test" }));
+    desk.done(["keys", "tag", "app", "team=ledger"]);
+    assert_eq!(tags(&desk), serde_json::json!({ "team": "ledger" }));
+    desk.done(["keys", "tag", "app"]);
+    assert_eq!(tags(&desk), serde_json::json!({}));
+}
+
+#[test]
+fn what_a_service_cannot_do_it_says() {
+    let desk = Desk::with_store();
+    desk.fails(4, "rotates no key by itself", ["keys", "rotate-every", "default", "--days", "90"]);
+    desk.fails(4, "rotates no key by itself", ["keys", "rotate-every", "default", "--never"]);
+    assert_eq!(desk.run(["keys", "rotate-every", "default"]).code, 2);
+}
