@@ -21,6 +21,8 @@ pub type FaultyKms<K = dyn KmsProvider> = Layered<Faults, K>;
 pub enum Fault {
     /// Fails without reaching the service.
     Fail(ErrorKind),
+    /// Throttled without reaching the service, with the request to stay away for so long.
+    Throttle(Duration),
     /// The service does it, but the caller gets this error: an answer lost on its way.
     FailAfter(ErrorKind),
     /// The call takes this long.
@@ -108,12 +110,14 @@ impl Faults {
         error: impl Fn(ErrorKind) -> CryptoError,
         attempt: impl FnOnce() -> F,
     ) -> Result<T> {
-        let injected = |kind| Err(error(kind).with_detail("injected by a test"));
+        let failure = |kind| error(kind).with_detail("injected by a test");
+        let injected = |kind| Err(failure(kind));
         self.shared.calls.count(operation);
         let running = Running::new(&self.shared);
         let outcome = match self.take(operation) {
             None => attempt().await,
             Some(Fault::Fail(kind)) => injected(kind),
+            Some(Fault::Throttle(wait)) => Err(failure(ErrorKind::Throttled).with_retry_after(wait)),
             Some(Fault::FailAfter(kind)) => {
                 // Whatever the service answered is lost.
                 drop(attempt().await);

@@ -102,6 +102,29 @@ fn delays_are_spread_over_the_whole_range() {
 }
 
 #[test]
+fn nobody_comes_back_sooner_than_the_service_asked_nor_all_at_once() {
+    let wait = Duration::from_secs(2);
+    let took = |random: u8| {
+        let bench = Bench::new();
+        let kms = bench.with(layer(&bench, Always(random)));
+        bench.faults.push(Fault::Throttle(wait));
+        bench.timed(|| bench.generate(&kms).unwrap()).1
+    };
+    assert_eq!(took(0), wait);
+    assert_eq!(took(255), wait + Duration::from_millis(100));
+}
+
+#[test]
+fn a_service_that_asks_for_more_patience_than_there_is_gets_its_error_told_at_once() {
+    let bench = Bench::new();
+    let kms = bench.with(layer(&bench, Always(0)).with_max_elapsed(Duration::from_secs(10)));
+    let wait = Duration::from_secs(11);
+    bench.faults.push(Fault::Throttle(wait));
+    let (error, took) = bench.timed(|| bench.generate(&kms).unwrap_err());
+    assert_eq!((error.retry_after(), took), (Some(wait), Duration::ZERO));
+}
+
+#[test]
 fn no_attempt_begins_after_the_time_is_up() {
     let bench = Bench::new();
     let retry = layer(&bench, Always(255))
