@@ -1,1 +1,21 @@
 #![doc = include_str!("../README.md")]
+
+mod binding;
+mod client;
+mod config;
+mod credentials;
+mod describe;
+mod error;
+mod login;
+mod names;
+mod provider;
+
+#[cfg(feature = "admin")]
+mod admin;
+
+pub use config::AwsKmsConfig;
+pub use credentials::{AssumeRole, AwsCredentials};
+pub use provider::AwsKmsProvider;
+
+/// The SDK whose client [`AwsKmsProvider::with_client`] takes.
+pub use aws_sdk_kms;

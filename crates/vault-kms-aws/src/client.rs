@@ -1,0 +1,303 @@
+//! Builds the SDK's clients: transport, time-outs, login. The SDK's own retries are off, because the
+//! decorators of core retry and know what must not be.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_kms as kms;
+use aws_sdk_kms::config::{IdentityCache, SharedHttpClient};
+use aws_smithy_async::time::TimeSource;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
+use aws_smithy_http_client::{Builder, Connector};
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use vault_crypto_core::{Clock, Result};
+
+use crate::config::{AwsKmsConfig, setting};
+use crate::credentials::{AwsCredentials, Checked, Source};
+use crate::login::{Role, WebIdentity, session_name, sts_client};
+
+/// The clients of one provider.
+pub(crate) struct Connection {
+    kms: RwLock<Numbered>,
+    region: Option<String>,
+    /// What STS is asked with; an injected client has none.
+    sts: Option<aws_sdk_sts::Client>,
+    can_log_in_anew: bool,
+}
+
+/// A client and how many logins came before it.
+#[derive(Clone)]
+struct Numbered {
+    login: u64,
+    client: kms::Client,
+}
+
+impl Connection {
+    /// Builds the clients; asks nobody, unless the region has to be found out from the machine.
+    pub(crate) async fn open(config: AwsKmsConfig) -> Result<Self> {
+        config.check()?;
+        let can_log_in_anew = config.credentials.can_change();
+        let endpoint = config.endpoint.clone();
+        let sts_endpoint = config.sts_endpoint.clone();
+        let sdk = sdk_config(config).await?;
+        let provider = sdk.credentials_provider();
+        let sts = sts_client(&sdk, sts_endpoint.as_deref(), provider);
+        let region = sdk.region().map(|region| region.as_ref().to_owned());
+        let mut own = kms::config::Builder::from(&sdk);
+        if endpoint.is_some() {
+            own.set_endpoint_url(endpoint);
+        }
+        let client = kms::Client::from_conf(own.build());
+        Ok(Self {
+            kms: RwLock::new(Numbered { login: 0, client }),
+            region,
+            sts: Some(sts),
+            can_log_in_anew,
+        })
+    }
+
+    /// Takes a client as it is, but for retries, and for time-outs that it leaves open.
+    pub(crate) fn with_client(client: &kms::Client, config: &AwsKmsConfig) -> Self {
+        let old = client.config();
+        let mut timeouts = old.timeout_config().cloned().unwrap_or_else(TimeoutConfig::disabled);
+        timeouts.take_defaults_from(&self::timeouts(config));
+        let new = old.to_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts);
+        let region = old.region().map(|region| region.as_ref().to_owned());
+        let client = kms::Client::from_conf(new.build());
+        Self {
+            kms: RwLock::new(Numbered { login: 0, client }),
+            region,
+            sts: None,
+            can_log_in_anew: true,
+        }
+    }
+
+    /// The client in use, and its login's number.
+    pub(crate) fn client(&self) -> (u64, kms::Client) {
+        let Numbered { login, client } =
+            self.kms.read().unwrap_or_else(PoisonError::into_inner).clone();
+        (login, client)
+    }
+
+    /// A client that logs in anew, after the credentials of login number `failed` were refused. `None` where
+    /// that would give the same ones. Many callers that fail together log in once.
+    pub(crate) fn log_in_anew(&self, failed: u64) -> Option<kms::Client> {
+        if !self.can_log_in_anew {
+            return None;
+        }
+        let mut current = self.kms.write().unwrap_or_else(PoisonError::into_inner);
+        if current.login == failed {
+            // The credentials live in the cache; connections stay open.
+            let fresh =
+                current.client.config().to_builder().identity_cache(IdentityCache::lazy().build());
+            *current = Numbered {
+                login: failed.wrapping_add(1),
+                client: kms::Client::from_conf(fresh.build()),
+            };
+        }
+        Some(current.client.clone())
+    }
+
+    pub(crate) fn region(&self) -> Option<&str> {
+        self.region.as_deref()
+    }
+
+    pub(crate) fn sts(&self) -> Option<&aws_sdk_sts::Client> {
+        self.sts.as_ref()
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("region", &self.region).finish_non_exhaustive()
+    }
+}
+
+async fn sdk_config(config: AwsKmsConfig) -> Result<SdkConfig> {
+    let timeouts = timeouts(&config);
+    let http = http_client(&config)?;
+    let clock = SdkClock(config.clock.clone());
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts.clone())
+        .http_client(http.clone())
+        .time_source(clock.clone())
+        .no_credentials();
+    if let Some(region) = &config.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    if let Source::Profile(name) = &config.credentials.0 {
+        loader = loader.profile_name(name);
+    }
+    // Only what was asked for: these also come from the environment and the profile.
+    if config.fips {
+        loader = loader.use_fips(true);
+    }
+    if config.dual_stack {
+        loader = loader.use_dual_stack(true);
+    }
+    let sdk = loader.load().await;
+    let Some(region) = sdk.region().cloned() else {
+        return Err(setting(
+            "no region is configured; set one, or AWS_REGION, or one in the profile",
+        ));
+    };
+    let own = ProviderConfig::without_region()
+        .with_region(Some(region))
+        .with_use_fips(sdk.use_fips())
+        .with_use_dual_stack(sdk.use_dual_stack())
+        .with_retry_config(RetryConfig::disabled())
+        .with_timeout_config(timeouts)
+        .with_http_client(http)
+        .with_time_source(clock);
+    let login = Login { sdk: &sdk, own: &own, config: &config };
+    let provider = login.provider(&config.credentials).await?;
+    Ok(sdk.clone().into_builder().credentials_provider(provider).build())
+}
+
+/// What a login is built from.
+struct Login<'a> {
+    sdk: &'a SdkConfig,
+    own: &'a ProviderConfig,
+    config: &'a AwsKmsConfig,
+}
+
+impl Login<'_> {
+    async fn provider(&self, credentials: &AwsCredentials) -> Result<SharedCredentialsProvider> {
+        // From the base to the last role: a chain of roles is a list, not a tree.
+        let (mut base, mut roles) = (credentials, Vec::new());
+        while let Source::Role(below, role) = &base.0 {
+            roles.push(role.clone());
+            base = below;
+        }
+        let mut provider = self.base(base).await?;
+        for role in roles.into_iter().rev() {
+            let sts = self.sts(Some(provider));
+            let session_name = session_name(role.session_name.clone(), &*self.config.random)?;
+            let clock = self.config.clock.clone();
+            provider = checked(Role { sts, role: role.clone(), session_name, clock });
+        }
+        Ok(provider)
+    }
+
+    async fn base(&self, credentials: &AwsCredentials) -> Result<SharedCredentialsProvider> {
+        Ok(match &credentials.0 {
+            Source::Profile(name) => checked(
+                ProfileFileCredentialsProvider::builder()
+                    .configure(self.own)
+                    .profile_name(name)
+                    .build(),
+            ),
+            Source::WebIdentity { role_arn, token_file, session_name: given } => {
+                checked(WebIdentity {
+                    sts: self.sts(None),
+                    role_arn: role_arn.clone(),
+                    token_file: token_file.clone(),
+                    session_name: session_name(given.clone(), &*self.config.random)?,
+                    clock: self.config.clock.clone(),
+                })
+            }
+            Source::Fixed { access_key_id, secret_access_key, session_token } => {
+                let token = session_token.as_ref().map(|token| token.as_str().to_owned());
+                let secret = secret_access_key.as_str();
+                checked(Credentials::new(access_key_id, secret, token, None, "vaultkit"))
+            }
+            Source::DefaultChain | Source::Role(..) => checked(
+                DefaultCredentialsChain::builder().configure(self.own.clone()).build().await,
+            ),
+        })
+    }
+
+    fn sts(&self, base: Option<SharedCredentialsProvider>) -> aws_sdk_sts::Client {
+        sts_client(self.sdk, self.config.sts_endpoint.as_deref(), base)
+    }
+}
+
+fn checked(
+    provider: impl aws_credential_types::provider::ProvideCredentials + 'static,
+) -> SharedCredentialsProvider {
+    SharedCredentialsProvider::new(Checked(SharedCredentialsProvider::new(provider)))
+}
+
+fn timeouts(config: &AwsKmsConfig) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(config.connect_timeout)
+        .read_timeout(config.read_timeout)
+        .operation_timeout(config.call_timeout)
+        .build()
+}
+
+fn http_client(config: &AwsKmsConfig) -> Result<SharedHttpClient> {
+    let tls = TlsContext::builder().with_trust_store(trust_store(config)?).build();
+    let tls = tls.map_err(|_| setting("these TLS settings cannot be used"))?;
+    let proxy = match &config.proxy {
+        // The cause may repeat the address, and with it a password.
+        Some(url) => ProxyConfig::all(url.as_str())
+            .map_err(|_| setting("the proxy's address is not a URL"))?,
+        None => ProxyConfig::disabled(),
+    };
+    let (most, idle) = (config.idle_connections, config.idle_timeout);
+    Ok(Builder::new().build_with_connector_fn(move |settings, _| {
+        let connector = Connector::builder()
+            .proxy_config(proxy.clone())
+            .pool_max_idle_per_host(most)
+            .pool_idle_timeout(idle);
+        let connector = match settings {
+            Some(settings) => connector.connector_settings(settings.clone()),
+            None => connector,
+        };
+        connector.tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(tls.clone()).build()
+    }))
+}
+
+fn trust_store(config: &AwsKmsConfig) -> Result<TrustStore> {
+    let Some(pem) = &config.roots else {
+        // Without TLS nobody is trusted, and the system's roots, which may be none, are not read.
+        let plain = [&config.endpoint, &config.sts_endpoint]
+            .map(|url| url.as_deref().is_some_and(is_plain));
+        return Ok(if plain == [true, true] { TrustStore::empty() } else { TrustStore::default() });
+    };
+    check_roots(pem)?;
+    Ok(TrustStore::empty().with_pem_certificate(pem.clone()))
+}
+
+fn is_plain(url: &str) -> bool {
+    url.starts_with("http://")
+}
+
+/// The SDK panics on certificates that it cannot read.
+fn check_roots(pem: &[u8]) -> Result<()> {
+    let refused = || setting("the TLS roots are not certificates in PEM");
+    let certificates: std::result::Result<Vec<_>, _> =
+        CertificateDer::pem_slice_iter(pem).collect();
+    let certificates = certificates.map_err(|_| refused())?;
+    if certificates.is_empty() {
+        return Err(refused());
+    }
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in certificates {
+        roots.add(certificate).map_err(|_| refused())?;
+    }
+    Ok(())
+}
+
+/// The SDK's view of our clock.
+#[derive(Debug, Clone)]
+struct SdkClock(Arc<dyn Clock>);
+
+impl TimeSource for SdkClock {
+    fn now(&self) -> SystemTime {
+        self.0.now()
+    }
+}

@@ -1,0 +1,316 @@
+//! Which [`ErrorKind`] each failure of AWS is, told in one table.
+//!
+//! Deliberately absent: the service's own words, bodies, tokens and ciphertexts. Of an answer only its error
+//! code is looked at, and what is said of it is said here; the SDK's errors hold bodies, so none is kept as a
+//! source.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::date_time::Format;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use vault_crypto_core::{CryptoError, ErrorKind, KeyId, Operation};
+
+use ErrorKind::{
+    AuthenticationFailed, Conflict, InvalidInput, KeyNotFound, KeyUnusable, LimitExceeded,
+    PermissionDenied, Throttled, TimedOut, Unavailable, Unsupported,
+};
+
+/// One error code of the service.
+type Code = (&'static str, ErrorKind, &'static str);
+
+const CLOCK: &str = "the signature is not accepted; check the secret access key, and that this machine's clock is right";
+const LOGIN: &str = "these credentials are not valid, or no longer; log in anew";
+const SLOWER: &str = "fewer requests are asked for";
+const STATE: &str =
+    "the key's state forbids this; describe it, then enable it or cancel its deletion";
+const STORE: &str = "the custom key store behind this key does not answer";
+const WRONG: &str = "the service refuses an argument of this request";
+
+/// The codes of AWS KMS and of STS that are told apart. README.md shows the same table.
+pub(crate) const CODES: &[Code] = &[
+    ("InvalidCiphertextException", AuthenticationFailed, ""),
+    ("IncorrectKeyException", AuthenticationFailed, ""),
+    ("NotFoundException", KeyNotFound, "there is no such key in this account and region"),
+    ("DisabledException", KeyUnusable, "the key is disabled; enable it to use it"),
+    ("KMSInvalidStateException", KeyUnusable, STATE),
+    ("InvalidKeyUsageException", KeyUnusable, "the key is not one for encrypting and decrypting"),
+    ("AlreadyExistsException", Conflict, "a key of this name exists already"),
+    ("ConflictException", Conflict, "somebody else changes the key at this moment"),
+    ("LimitExceededException", LimitExceeded, "a quota of the account or of the key is used up"),
+    ("InvalidAliasNameException", InvalidInput, WRONG),
+    ("InvalidArnException", InvalidInput, "this is not the ARN of a key"),
+    ("InvalidMarkerException", InvalidInput, WRONG),
+    ("MalformedPolicyDocumentException", InvalidInput, WRONG),
+    ("TagException", InvalidInput, "the service does not take one of these labels"),
+    ("ValidationException", InvalidInput, WRONG),
+    ("UnsupportedOperationException", Unsupported, "this kind of key cannot do that"),
+    ("UnknownOperationException", Unsupported, "the service does not know this operation"),
+    (
+        "AccessDeniedException",
+        PermissionDenied,
+        "this identity may not do that; see the minimum rights in the documentation",
+    ),
+    (
+        "AccessDenied",
+        PermissionDenied,
+        "this identity may not do that; see the minimum rights in the documentation",
+    ),
+    ("OptInRequired", PermissionDenied, "the account is not subscribed to the service"),
+    ("ExpiredTokenException", PermissionDenied, LOGIN),
+    ("ExpiredToken", PermissionDenied, LOGIN),
+    ("UnrecognizedClientException", PermissionDenied, LOGIN),
+    ("InvalidClientTokenId", PermissionDenied, LOGIN),
+    ("InvalidIdentityToken", PermissionDenied, "the web identity token is not accepted"),
+    (
+        "IDPRejectedClaim",
+        PermissionDenied,
+        "the identity provider does not vouch for the web identity token",
+    ),
+    ("MissingAuthenticationToken", PermissionDenied, LOGIN),
+    ("MissingAuthenticationTokenException", PermissionDenied, LOGIN),
+    ("IncompleteSignature", PermissionDenied, CLOCK),
+    ("IncompleteSignatureException", PermissionDenied, CLOCK),
+    ("InvalidSignatureException", PermissionDenied, CLOCK),
+    ("SignatureDoesNotMatch", PermissionDenied, CLOCK),
+    ("RequestExpired", PermissionDenied, CLOCK),
+    ("RequestTimeTooSkewed", PermissionDenied, CLOCK),
+    ("Throttling", Throttled, SLOWER),
+    ("ThrottlingException", Throttled, SLOWER),
+    ("ThrottledException", Throttled, SLOWER),
+    ("RequestLimitExceeded", Throttled, SLOWER),
+    ("RequestThrottled", Throttled, SLOWER),
+    ("RequestThrottledException", Throttled, SLOWER),
+    ("TooManyRequestsException", Throttled, SLOWER),
+    ("SlowDown", Throttled, SLOWER),
+    ("RequestTimeout", TimedOut, "the service waited for the request and gave up"),
+    ("RequestTimeoutException", TimedOut, "the service waited for the request and gave up"),
+    (
+        "DependencyTimeoutException",
+        Unavailable,
+        "a system behind the service did not answer in time",
+    ),
+    ("KMSInternalException", Unavailable, "the service failed inside"),
+    ("KeyUnavailableException", Unavailable, "the key cannot be reached at the moment"),
+    ("InternalFailure", Unavailable, "the service failed inside"),
+    ("InternalError", Unavailable, "the service failed inside"),
+    ("ServiceUnavailable", Unavailable, "the service is not ready"),
+    ("ServiceUnavailableException", Unavailable, "the service is not ready"),
+    ("IDPCommunicationError", Unavailable, "STS cannot reach the identity provider"),
+    ("CloudHsmClusterInvalidConfigurationException", Unavailable, STORE),
+    ("CloudHsmClusterNotActiveException", Unavailable, STORE),
+    ("CustomKeyStoreInvalidStateException", Unavailable, STORE),
+    ("CustomKeyStoreNotFoundException", Unavailable, STORE),
+    ("XksProxyUriUnreachableException", Unavailable, STORE),
+];
+
+/// The codes that other credentials of the same identity may cure.
+const STALE_LOGIN: &[&str] = &[
+    "ExpiredTokenException",
+    "ExpiredToken",
+    "UnrecognizedClientException",
+    "InvalidClientTokenId",
+];
+
+/// What is known of a call that failed.
+#[derive(Debug, Clone)]
+pub(crate) struct Fault {
+    pub(crate) kind: ErrorKind,
+    detail: Cow<'static, str>,
+    retry_after: Option<Duration>,
+    /// New credentials of the same identity may help.
+    pub(crate) stale_login: bool,
+    /// The service knows who asks, and says that they may not.
+    pub(crate) forbidden: bool,
+}
+
+impl Fault {
+    pub(crate) fn new(kind: ErrorKind, detail: impl Into<Cow<'static, str>>) -> Self {
+        let detail = detail.into();
+        Self { kind, detail, retry_after: None, stale_login: false, forbidden: false }
+    }
+
+    /// What `error` means; `now` is the wall clock's, for a `Retry-After` that names a time.
+    pub(crate) fn of<E: ProvideErrorMetadata>(
+        error: &SdkError<E, HttpResponse>,
+        now: SystemTime,
+    ) -> Self
+    where
+        SdkError<E, HttpResponse>: Error + 'static,
+    {
+        if let Some(fault) = of_login(error) {
+            return fault;
+        }
+        let mut fault = match error {
+            SdkError::ServiceError(answer) => {
+                of_answer(answer.err().code(), answer.raw().status().as_u16())
+            }
+            SdkError::TimeoutError(_) => timed_out(),
+            SdkError::DispatchFailure(failure) if failure.is_timeout() => timed_out(),
+            SdkError::DispatchFailure(failure) if failure.is_user() => Self::new(
+                InvalidInput,
+                "the request could not be formed; check the endpoint and the credentials",
+            ),
+            SdkError::DispatchFailure(_) => of_transport(error),
+            SdkError::ResponseError(answer) => of_unreadable(answer.raw().status().as_u16()),
+            _ => Self::new(
+                InvalidInput,
+                "the request could not be formed; check the endpoint and the region",
+            ),
+        };
+        fault.retry_after = error.raw_response().and_then(|answer| retry_after(answer, now));
+        fault
+    }
+
+    /// The error of `operation` on `key_id`.
+    pub(crate) fn into_error(self, operation: Operation, key_id: Option<&KeyId>) -> CryptoError {
+        let mut error = CryptoError::new(self.kind, operation).with_detail(self.detail);
+        if let Some(key_id) = key_id {
+            error = error.with_key_id(key_id);
+        }
+        match self.retry_after {
+            Some(wait) => error.with_retry_after(wait),
+            None => error,
+        }
+    }
+
+    /// What a person reads.
+    pub(crate) fn sentence(&self) -> &str {
+        &self.detail
+    }
+}
+
+/// So that a failed login inside the SDK can be found again by [`Fault::of`].
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl Error for Fault {}
+
+fn timed_out() -> Fault {
+    Fault::new(TimedOut, "the service did not answer in time")
+}
+
+fn of_answer(code: Option<&str>, status: u16) -> Fault {
+    if status == 501 {
+        return Fault::new(Unsupported, "the service does not have this operation");
+    }
+    let known = CODES.iter().find(|(known, ..)| Some(*known) == code);
+    let Some((code, kind, advice)) = known else { return of_status(status) };
+    let mut fault = Fault::new(*kind, format!("AWS says {code}: {advice}"));
+    fault.stale_login = STALE_LOGIN.contains(code);
+    fault.forbidden = code.starts_with("AccessDenied");
+    fault
+}
+
+/// A code that the table does not have: the status says the rest.
+fn of_status(status: u16) -> Fault {
+    match status {
+        401 | 403 => {
+            Fault::new(PermissionDenied, format!("AWS refuses this identity (HTTP {status})"))
+        }
+        408 | 504 => timed_out(),
+        429 => Fault::new(Throttled, SLOWER),
+        500.. => Fault::new(Unavailable, format!("the service failed (HTTP {status})")),
+        _ => {
+            let detail = format!(
+                "the service refuses the call by an error that is not known here (HTTP {status})"
+            );
+            Fault::new(ErrorKind::Internal, detail)
+        }
+    }
+}
+
+/// An answer came, but not one of the protocol, or not all of it.
+fn of_unreadable(status: u16) -> Fault {
+    match status {
+        400.. => of_status(status),
+        _ => Fault::new(
+            Unavailable,
+            "the answer was cut off or is not one of AWS KMS; check the endpoint",
+        ),
+    }
+}
+
+/// Nothing came back.
+fn of_transport(error: &(dyn Error + 'static)) -> Fault {
+    let tls = chain(error).find_map(|error| error.downcast_ref::<rustls::Error>());
+    match tls {
+        Some(rustls::Error::InvalidCertificate(_)) => Fault::new(
+            PermissionDenied,
+            "the server's certificate is not accepted; check the endpoint's name, the roots and this machine's clock",
+        ),
+        Some(_) => Fault::new(
+            Unavailable,
+            "the server does not speak TLS as it should; check the endpoint",
+        ),
+        None => Fault::new(
+            Unavailable,
+            "the service cannot be reached, or the connection broke before it answered",
+        ),
+    }
+}
+
+/// A failure to get credentials, wherever in the chain it lies.
+fn of_login(error: &(dyn Error + 'static)) -> Option<Fault> {
+    if let Some(fault) = chain(error).find_map(|error| error.downcast_ref::<Fault>()) {
+        return Some(fault.clone());
+    }
+    let failed = chain(error).find_map(|error| error.downcast_ref::<CredentialsError>())?;
+    Some(match failed {
+        CredentialsError::CredentialsNotLoaded(_) => Fault::new(
+            PermissionDenied,
+            "no credentials were found; say which login to use, or set them up in the environment or a profile",
+        ),
+        CredentialsError::ProviderTimedOut(_) => {
+            Fault::new(TimedOut, "the credentials' source did not answer in time")
+        }
+        CredentialsError::InvalidConfiguration(_) => {
+            Fault::new(InvalidInput, "the credentials' configuration is not valid")
+        }
+        _ => Fault::new(PermissionDenied, "the credentials' source gives none to this identity"),
+    })
+}
+
+/// The error and all below it. `io::Error::source` skips its own payload, so that is looked at first.
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| match error.downcast_ref::<std::io::Error>() {
+        Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
+        None => error.source(),
+    })
+}
+
+/// The header `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date.
+fn retry_after(answer: &HttpResponse, now: SystemTime) -> Option<Duration> {
+    let value = answer.headers().get("retry-after")?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    http_date(value)?.duration_since(now).ok()
+}
+
+/// A date as HTTP headers write it.
+pub(crate) fn http_date(value: &str) -> Option<SystemTime> {
+    let parsed = aws_smithy_types::DateTime::from_str(value, Format::HttpDate).ok()?;
+    SystemTime::try_from(parsed).ok()
+}
+
+/// An argument or a setting that can never work.
+pub(crate) fn invalid(operation: Operation, detail: impl Into<Cow<'static, str>>) -> CryptoError {
+    CryptoError::new(InvalidInput, operation).with_detail(detail)
+}
+
+/// An answer that the service never gives.
+pub(crate) fn broken_answer(
+    operation: Operation,
+    key_id: &KeyId,
+    detail: &'static str,
+) -> CryptoError {
+    CryptoError::new(ErrorKind::Internal, operation).with_key_id(key_id).with_detail(detail)
+}
