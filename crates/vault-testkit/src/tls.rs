@@ -42,11 +42,15 @@ impl TestCa {
     pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect(NEVER_FAILS);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "vaultkit test root");
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(2099, 1, 1);
         let key = KeyPair::generate().expect(NEVER_FAILS);
+        // Two roots of one name would be taken for each other, until a signature fails.
+        let number =
+            key.public_key_raw().iter().fold(0_u32, |n, byte| n.rotate_left(5) ^ u32::from(*byte));
+        let name = format!("vaultkit test root {number:08x}");
+        params.distinguished_name.push(DnType::CommonName, name);
         let certificate = params.self_signed(&key).expect(NEVER_FAILS);
         Self { certificate, issuer: Issuer::new(params, key) }
     }

@@ -19,6 +19,10 @@ mod it {
     mod layers_timeout;
     mod memory_kms;
     mod provider;
+    #[cfg(feature = "proxy")]
+    mod proxy;
+    #[cfg(feature = "proxy")]
+    mod proxy_support;
     mod redaction;
     #[cfg(all(unix, feature = "servers"))]
     mod servers;

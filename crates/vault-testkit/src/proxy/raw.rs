@@ -13,8 +13,11 @@ use super::line::{Line, Wire};
 pub(super) async fn pass(line: &Line, mut wire: Wire) {
     let (call, fault) = line.shared.begin(&connecting(), line.number);
     if let Some(answer) = before(line, fault.as_ref()).await {
-        // The client may be gone; then nobody misses the answer.
+        // The client may be gone; then nobody misses the answer. What it says meanwhile is read, for
+        // a socket closed with bytes unread is reset.
         drop(wire.write_all(answer.body()).await);
+        drop(wire.shutdown().await);
+        drop(tokio::io::copy(&mut wire, &mut tokio::io::sink()).await);
         return;
     }
     line.shared.forwarded(call);
