@@ -22,7 +22,12 @@ pub(crate) const ALL: &[Lane] = &[
     lane("clippy", When::Ci, "no lint fires, the promised Rust version included", rust::clippy),
     lane("docs", When::Ci, "the documentation builds without a warning", rust::docs),
     lane("features", When::Ci, "every feature compiles alone, without a warning", rust::features),
-    lane("tree", When::Ci, "the bare core stays small, without tokio and TLS", rust::tree),
+    lane(
+        "tree",
+        When::Ci,
+        "crates bring little: the core no tokio and TLS, a cloud one TLS and no cipher",
+        rust::tree,
+    ),
     lane("package", When::Ci, "every published crate builds from its package", rust::package),
     lane("deny", When::Ci, "licences, bans, sources, known advisories (snapshot)", deny::snapshot),
     lane("fuzz", When::Ci, "every parser survives a bounded time of fuzzing", fuzz::run),

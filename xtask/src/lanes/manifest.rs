@@ -33,9 +33,15 @@ pub(super) fn rust_version(manifest: &str) -> Option<String> {
     value(manifest, "[workspace.package]", "rust-version")
 }
 
+/// The Rust version of a crate that needs a later one than the workspace promises.
+pub(super) fn own_rust_version(manifest: &str) -> Option<String> {
+    value(manifest, "[package]", "rust-version")
+}
+
 fn value(manifest: &str, header: &str, key: &str) -> Option<String> {
     section(manifest, header).find_map(|line| {
         let (name, value) = line.split_once('=')?;
+        let value = value.split('#').next().unwrap_or(value);
         (name.trim() == key).then(|| value.trim().trim_matches('"').to_owned())
     })
 }
@@ -63,5 +69,8 @@ mod tests {
     #[test]
     fn the_rust_version_is_found() {
         assert_eq!(rust_version(MANIFEST).as_deref(), Some("1.91"));
+        assert_eq!(own_rust_version("[package]\nrust-version.workspace = true\n"), None);
+        let own = "[package]\nrust-version = \"1.94.1\" # of a dependency\n";
+        assert_eq!(own_rust_version(own).as_deref(), Some("1.94.1"));
     }
 }
