@@ -27,20 +27,22 @@ Commands:
   test             What a change must pass: format, tidy, all tests, the reader in Python
   ci [LANE]...     Every lane that a merge must pass, or the named ones
   bench [ARG]...   The benchmark program under bench/, in release mode
-  servers [ARG]... The servers that tests need: list, prepare, start, run
+  servers [ARG]... The servers that tests need: list, install, up, down, env, start, run
   tidy             The rules of the house that are no compiler's or linter's business
 
 Each takes --help. They work from any folder of the checkout.";
 
 const TEST_HELP: &str = "\
-What a change must pass, on a machine with Rust, a C compiler, Python 3 and PostgreSQL.
+What a change must pass, on a machine with Rust, a C compiler, Go, Python 3 with venv, and PostgreSQL.
 
 Usage: cargo xtask test
 
 Runs the lanes fmt, tidy, tests and stranger, and stops at the first that fails. The lane `tests` starts
-PostgreSQL; where it is missing, root gets it from the system's packages, and anybody else the command
-that installs it. The lane `stranger` needs the Python package `cryptography`; where it is missing, pip
-puts it under target/python.";
+real servers on loopback, and says at the end which one proved what. Where one is missing, its pinned
+version is installed from the package registries into ~/.cache/vaultkit/servers, once: Vault is built
+with Go in the background, which takes 10 to 15 minutes. PostgreSQL is the system's: root gets it from
+the packages, anybody else the command that installs it. The lane `stranger` needs the Python package
+`cryptography`; where it is missing, pip puts it under target/python.";
 
 const CI_HELP: &str = "\
 Every lane that a merge must pass, or the named ones.

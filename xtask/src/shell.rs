@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// What every lane answers: nothing, or a sentence for a person.
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error>>;
@@ -74,6 +74,19 @@ impl Shell {
         Err(format!("`{}`: {}\n{}", self.line(), output.status, said.trim_end()).into())
     }
 
+    /// Runs it in sight without printing the command.
+    pub(crate) fn run_quietly(mut self) -> Outcome {
+        let status = self.0.status().map_err(|error| self.cannot_start(&error))?;
+        if status.success() { Ok(()) } else { Err(format!("`{}`: {status}", self.line()).into()) }
+    }
+
+    /// Starts it in sight, to be joined later.
+    pub(crate) fn spawn(mut self) -> Outcome<Running> {
+        println!("    $ {} &", self.line());
+        let child = self.0.spawn().map_err(|error| self.cannot_start(&error))?;
+        Ok(Running { child, line: self.line() })
+    }
+
     /// Whether it starts and succeeds; what it prints is thrown away.
     pub(crate) fn succeeds(mut self) -> bool {
         self.0
@@ -95,6 +108,20 @@ impl Shell {
 
     fn cannot_start(&self, error: &std::io::Error) -> String {
         format!("cannot start `{}`: {error}", self.line())
+    }
+}
+
+/// A command that runs beside this program.
+pub(crate) struct Running {
+    child: Child,
+    line: String,
+}
+
+impl Running {
+    /// Waits until it is done.
+    pub(crate) fn join(mut self) -> Outcome {
+        let status = self.child.wait()?;
+        if status.success() { Ok(()) } else { Err(format!("`{}`: {status}", self.line).into()) }
     }
 }
 

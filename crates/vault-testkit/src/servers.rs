@@ -7,33 +7,107 @@
 use std::fmt;
 use std::path::PathBuf;
 
+mod aws;
+mod cache;
 mod install;
+mod lifecycle;
+mod local_kms;
+mod localstack;
+mod moto;
+mod pins;
+mod port;
 mod postgres;
+mod running;
 mod supervisor;
+pub mod up;
+mod vault;
 
+pub use aws::{AwsCall, AwsLogin};
+pub use local_kms::LocalKms;
+pub use localstack::LocalStack;
+pub use moto::Moto;
 pub use postgres::Postgres;
+pub use running::Running;
+pub use vault::{Vault, VaultCall};
 
-/// A server that this kit can start.
+use install::go::GoProgram;
+use install::python::Environment;
+use install::{Tell, debian};
+
+/// A server that this kit can start, or the packages of Python that stand witness in tests.
 #[derive(Clone, Copy)]
 pub struct Server {
     name: &'static str,
     what: &'static str,
-    package: &'static str,
-    /// The variable that names the folder of its programs.
-    variable: &'static str,
-    find: fn() -> Option<PathBuf>,
-    start: fn() -> Result<Running, ServerError>,
+    source: Source,
+    start: Option<fn() -> Result<Running, ServerError>>,
 }
 
-/// Every server there is.
-pub const ALL: &[Server] = &[Server {
-    name: "postgres",
-    what: "PostgreSQL, for vault-storage-postgres",
-    package: "postgresql",
-    variable: postgres::FOLDER,
-    find: postgres::find,
-    start: || Postgres::start().map(Running::Postgres),
-}];
+/// Where it comes from.
+#[derive(Clone, Copy)]
+enum Source {
+    /// A package of the system's, and the variable that names the folder of its programs instead.
+    Debian {
+        package: &'static str,
+        variable: &'static str,
+        find: fn() -> Option<PathBuf>,
+    },
+    Go(&'static GoProgram),
+    Python(&'static Environment),
+}
+
+/// Everything there is, the longest to install first.
+pub const ALL: &[Server] = &[
+    Server {
+        name: "vault",
+        what: "HashiCorp Vault, for vault-connection and vault-kms-hashicorp",
+        source: Source::Go(&pins::VAULT),
+        start: Some(|| Vault::start().map(Running::Vault)),
+    },
+    Server {
+        name: "localstack",
+        what: "LocalStack with KMS and STS, for vault-kms-aws",
+        source: Source::Python(&pins::LOCALSTACK),
+        start: Some(|| LocalStack::start().map(Running::LocalStack)),
+    },
+    Server {
+        name: "local-kms",
+        what: "local-kms, for vault-kms-aws under load",
+        source: Source::Go(&pins::LOCAL_KMS),
+        start: Some(|| LocalKms::start().map(Running::LocalKms)),
+    },
+    Server {
+        name: "moto",
+        what: "moto, for what LocalStack lacks of AWS",
+        source: Source::Python(&pins::MOTO),
+        start: Some(|| Moto::start().map(Running::Moto)),
+    },
+    Server {
+        name: "postgres",
+        what: "PostgreSQL, for vault-storage-postgres",
+        source: Source::Debian {
+            package: "postgresql",
+            variable: postgres::FOLDER,
+            find: postgres::find,
+        },
+        start: Some(|| Postgres::start().map(Running::Postgres)),
+    },
+    Server {
+        name: "clients",
+        what: "no server: the vendors' Python clients, witnesses beside ours",
+        source: Source::Python(&pins::CLIENTS),
+        start: None,
+    },
+];
+
+/// The Python that has the vendors' clients: boto3, hvac, azure-keyvault-keys, azure-identity and
+/// google-cloud-kms.
+///
+/// # Errors
+/// If they are not installed, with the command that installs them.
+pub fn python_clients() -> Result<PathBuf, ServerError> {
+    pins::CLIENTS.found().ok_or_else(|| missing("clients"))
+}
 
 impl Server {
     /// The server called `name`.
@@ -59,31 +133,60 @@ impl Server {
         self.what
     }
 
-    /// The folder that holds its programs, if it is installed.
+    /// The version that is installed; none where it is the system's own.
+    #[must_use]
+    pub fn version(&self) -> Option<&'static str> {
+        match self.source {
+            Source::Debian { .. } => None,
+            Source::Go(program) => Some(program.version),
+            Source::Python(environment) => Some(environment.version),
+        }
+    }
+
+    /// Whether it can be started; the Python clients cannot.
+    #[must_use]
+    pub fn is_started(&self) -> bool {
+        self.start.is_some()
+    }
+
+    /// Its program, or the folder that holds its programs, if it is installed.
     #[must_use]
     pub fn found(&self) -> Option<PathBuf> {
-        (self.find)()
+        match self.source {
+            Source::Debian { find, .. } => find(),
+            Source::Go(program) => program.found(),
+            Source::Python(environment) => environment.found(),
+        }
     }
 
-    /// The command that installs it, as root.
+    /// The command that installs it by hand.
     #[must_use]
     pub fn install_command(&self) -> String {
-        install::command(self.package)
+        match self.source {
+            Source::Debian { package, .. } => debian::command(package),
+            Source::Go(program) => program.command(),
+            Source::Python(environment) => environment.command(),
+        }
     }
 
-    /// Installs it from the system's packages if it is not there. Only root can; anybody else gets the
-    /// command.
+    /// Installs it unless it is there and works; `tell` gets the lines of progress. What is the system's
+    /// only root can install; anybody else gets the command.
     ///
     /// # Errors
     /// What kept it from being installed, with the command.
-    pub fn prepare(&self) -> Result<(), ServerError> {
-        if self.found().is_some() {
-            return Ok(());
+    pub fn install(&self, tell: Tell<'_>) -> Result<(), ServerError> {
+        match self.source {
+            Source::Go(program) => return program.install(tell),
+            Source::Python(environment) => return environment.install(tell),
+            Source::Debian { .. } if self.found().is_some() => return Ok(()),
+            Source::Debian { variable, .. } if std::env::var_os(variable).is_some() => {
+                return Err(self.missing());
+            }
+            Source::Debian { package, .. } => {
+                tell(&format!("installing {} from the system's packages, once", self.name));
+                debian::install(package)?;
+            }
         }
-        if std::env::var_os(self.variable).is_some() {
-            return Err(self.missing());
-        }
-        install::install(self.package)?;
         self.found().map(drop).ok_or_else(|| self.missing())
     }
 
@@ -92,19 +195,24 @@ impl Server {
     /// # Errors
     /// If it is not installed, or what it said instead of starting.
     pub fn start(&self) -> Result<Running, ServerError> {
-        (self.start)()
+        let Some(start) = self.start else {
+            return Err(ServerError(format!("{} is no server", self.name)));
+        };
+        start()
     }
 
     fn missing(&self) -> ServerError {
-        if let Some(folder) = std::env::var_os(self.variable) {
-            let folder = folder.display();
+        if let Source::Debian { variable, .. } = self.source
+            && let Some(folder) = std::env::var_os(variable)
+        {
             return ServerError(format!(
-                "{} names {folder}, where the programs of {} are not",
-                self.variable, self.name
+                "{variable} names {}, where the programs of {} are not",
+                folder.display(),
+                self.name
             ));
         }
         ServerError(format!(
-            "{} is not installed here; `cargo xtask servers prepare {}` installs it, or: {}",
+            "{} is not installed here; `cargo xtask servers install {}` installs it, or: {}",
             self.name,
             self.name,
             self.install_command()
@@ -112,27 +220,14 @@ impl Server {
     }
 }
 
+/// The error for what is called `name` and is not installed.
+fn missing(name: &str) -> ServerError {
+    Server::named(name).map_or_else(|unknown| unknown, |server| server.missing())
+}
+
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-/// A server that runs until this is dropped or the process ends.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Running {
-    /// PostgreSQL.
-    Postgres(Postgres),
-}
-
-impl Running {
-    /// Where it is, for a client.
-    #[must_use]
-    pub fn url(&self) -> String {
-        match self {
-            Self::Postgres(postgres) => postgres.url(),
-        }
     }
 }
 

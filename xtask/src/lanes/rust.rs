@@ -44,16 +44,20 @@ pub(super) fn fmt() -> Outcome {
 }
 
 pub(super) fn tests() -> Outcome {
-    servers::prepare()?;
-    shell::cargo().args(["test", "--workspace", "--all-features", "--no-fail-fast"]).run()
+    servers::install_beside(compile_tests)?;
+    shell::cargo().args(TEST).args(["--no-fail-fast"]).run()?;
+    servers::print_proofs()
 }
 
 pub(super) fn long() -> Outcome {
-    servers::prepare()?;
-    shell::cargo()
-        .args(["test", "--workspace", "--all-features"])
-        .env("VAULTKIT_LONG_TESTS", "1")
-        .run()
+    servers::install_beside(compile_tests)?;
+    shell::cargo().args(TEST).env("VAULTKIT_LONG_TESTS", "1").run()
+}
+
+const TEST: &[&str] = &["test", "--workspace", "--all-features"];
+
+fn compile_tests() -> Outcome {
+    shell::cargo().args(TEST).args(["--no-run"]).run()
 }
 
 pub(super) fn clippy() -> Outcome {

@@ -1,23 +1,20 @@
 //! PostgreSQL, one cluster per process and nothing kept: trust on loopback, no sockets elsewhere.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
-use super::supervisor::{Supervisor, free_port};
-use super::{Server, ServerError};
+use super::ServerError;
+use super::lifecycle::lifecycle;
+use super::port::{Port, start_on_one};
+use super::supervisor::{Launch, Runs, Supervisor};
 
 /// The name of the superuser, and of the database that is there.
 const USER: &str = "vaultkit";
 /// Names the folder of its programs.
 pub(super) const FOLDER: &str = "VAULTKIT_POSTGRES_BIN";
-/// Another process may take a port between looking and listening.
-const ATTEMPTS: usize = 3;
-
-/// SIGQUIT is what a crash is to the server: nothing is written, and the next start recovers. The shell
-/// is its parent, so that nothing is left to be reaped by a container without an init. No test takes the
-/// machine's power away, so nothing waits for its disk.
+/// SIGQUIT is what a crash is to the server: nothing is written, and the next start recovers. No test
+/// takes the machine's power away, so nothing waits for its disk.
 const SCRIPT: &str = r#"
-bin=$1 port=$2 pid=
+bin=$1 port=$2
 stop() {
   [ -n "$pid" ] || return 0
   kill -QUIT "$pid" 2>>"$dir/log" || true
@@ -27,13 +24,8 @@ stop() {
 start() {
   "$bin/postgres" -D "$dir/data" -h 127.0.0.1 -p "$port" -c unix_socket_directories= \
     -c max_connections=200 -c fsync=off >>"$dir/log" 2>&1 &
-  pid=$! tries=0
-  until "$bin/pg_isready" -q -h 127.0.0.1 -p "$port"; do
-    kill -0 "$pid"
-    tries=$((tries + 1))
-    [ "$tries" -lt 1200 ]
-    sleep 0.05
-  done
+  pid=$!
+  await "$bin/pg_isready" -q -h 127.0.0.1 -p "$port"
 }
 "$bin/initdb" -D "$dir/data" -U vaultkit -A trust -E UTF8 --locale=C --no-sync >"$dir/log" 2>&1
 "#;
@@ -42,7 +34,7 @@ start() {
 #[derive(Debug)]
 pub struct Postgres {
     supervisor: Supervisor,
-    port: u16,
+    port: Port,
 }
 
 impl Postgres {
@@ -51,63 +43,28 @@ impl Postgres {
     /// # Errors
     /// If PostgreSQL is not installed, or what it said instead of starting.
     pub fn start() -> Result<Self, ServerError> {
-        let programs = match find() {
-            Some(programs) => programs,
-            None => return Err(Server::named("postgres")?.missing()),
-        };
-        let mut attempt = 1;
-        loop {
-            let port = free_port().map_err(|error| ServerError(error.to_string()))?;
-            let args = [&*programs.to_string_lossy(), &port.to_string()];
-            match Supervisor::start("postgres", SCRIPT, &args) {
-                Ok(supervisor) => return Ok(Self { supervisor, port }),
-                Err(error) if attempt == ATTEMPTS => return Err(error),
-                Err(_) => attempt += 1,
-            }
-        }
-    }
-
-    /// The one server that all tests of this process share: each works in a table of its own.
-    ///
-    /// # Panics
-    /// If it cannot be started, with the command that helps.
-    #[must_use]
-    pub fn shared() -> &'static Self {
-        static SHARED: OnceLock<Postgres> = OnceLock::new();
-        SHARED.get_or_init(|| match Self::start() {
-            Ok(started) => started,
-            Err(error) => panic!("{error}"),
-        })
-    }
-
-    /// Where it listens, on 127.0.0.1.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        self.port
+        let programs = find().ok_or_else(|| super::missing("postgres"))?;
+        let programs = programs.to_string_lossy();
+        let (supervisor, port) = start_on_one(|port| {
+            let args = [&*programs, port];
+            Supervisor::start(&Launch {
+                name: "postgres",
+                script: SCRIPT,
+                args: &args,
+                runs: Runs::AsNobody,
+            })
+        })?;
+        Ok(Self { supervisor, port })
     }
 
     /// `postgres://` with user, port and database; there is no password.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("postgres://{USER}@127.0.0.1:{}/postgres", self.port)
-    }
-
-    /// Stops it as a crash would: connections are cut, and what was not committed is gone.
-    ///
-    /// # Errors
-    /// What the server said.
-    pub fn crash(&self) -> Result<(), ServerError> {
-        self.supervisor.tell("stop")
-    }
-
-    /// Starts it again after [`crash`](Self::crash), on the same port.
-    ///
-    /// # Errors
-    /// What the server said.
-    pub fn recover(&self) -> Result<(), ServerError> {
-        self.supervisor.tell("start")
+        format!("postgres://{USER}@127.0.0.1:{}/postgres", self.port())
     }
 }
+
+lifecycle!(Postgres, "What was not committed is gone.");
 
 /// The folder with PostgreSQL's programs: the one that is named, the one in the `PATH`, or the newest of
 /// those that packages install.

@@ -18,7 +18,9 @@ use super::ServerError;
 /// `nobody`, as whom a server runs that this process would otherwise start as root.
 const NOBODY: u32 = 65_534;
 
-/// What each script begins with: it tells of a failure, and leaves nothing behind.
+/// What each script begins with: it tells of a failure, and leaves nothing behind. `pid` is the server's.
+/// A script may stop it in another way; by default nothing is left to it, as in a crash. The shell is its
+/// parent, so that nothing is left to be reaped by a container without an init.
 const PRELUDE: &str = r#"
 set -eu
 # Told of a pipe that nobody reads any more, instead of dying of it.
@@ -26,6 +28,26 @@ trap '' PIPE
 dir=$1; shift
 end() { code=$?; stop || true; [ "$code" = 0 ] || cat "$dir/log" || true; rm -rf "$dir"; }
 trap end EXIT
+pid=
+stop() {
+  [ -n "$pid" ] || return 0
+  kill -KILL "$pid" 2>>"$dir/log" || true
+  wait "$pid" || true
+  pid=
+}
+pause() { kill -STOP "$pid"; }
+resume() { kill -CONT "$pid"; }
+# Repeats a command until it succeeds: for a minute, and while the server is there.
+await() {
+  tries=0
+  until "$@" >>"$dir/log" 2>&1; do
+    kill -0 "$pid"
+    tries=$((tries + 1))
+    [ "$tries" -lt 1200 ]
+    sleep 0.05
+  done
+  kill -0 "$pid"
+}
 "#;
 
 /// What each script ends with: it does what it is told until the pipe closes.
@@ -35,9 +57,30 @@ echo ready
 while read -r told; do "$told"; echo ready; done
 "#;
 
+/// As whom a server runs when this process is root.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Runs {
+    /// As `nobody`, which the server insists on.
+    AsNobody,
+    /// As root too: what was installed under root's home is there for nobody else.
+    AsMyself,
+}
+
+/// What is to be started.
+pub(super) struct Launch<'a> {
+    /// For the folder and for errors.
+    pub(super) name: &'a str,
+    /// Defines `start`, and may define `stop` and what else it can be told.
+    pub(super) script: &'a str,
+    /// The script's, from `$1`.
+    pub(super) args: &'a [&'a str],
+    pub(super) runs: Runs,
+}
+
 /// The shell and what it looks after.
 pub(super) struct Supervisor {
     shell: Child,
+    folder: PathBuf,
     pipes: Mutex<Option<Pipes>>,
 }
 
@@ -47,13 +90,13 @@ struct Pipes {
 }
 
 impl Supervisor {
-    /// Runs `script`, which defines `start` and `stop`, in a new temporary folder; `name` is for the
-    /// folder, `args` are the script's from `$1`.
-    pub(super) fn start(name: &str, script: &str, args: &[&str]) -> Result<Self, ServerError> {
+    /// Runs the script in a new temporary folder.
+    pub(super) fn start(launch: &Launch<'_>) -> Result<Self, ServerError> {
+        let name = launch.name;
         let failed = |error: io::Error| ServerError(format!("{name} cannot be started: {error}"));
         let folder = private_folder(name).map_err(failed)?;
         let owner = std::fs::metadata(&folder).map_err(failed)?.uid();
-        let mut command = if owner == 0 {
+        let mut command = if owner == 0 && launch.runs == Runs::AsNobody {
             chown(&folder, Some(NOBODY), Some(NOBODY)).map_err(failed)?;
             let mut command = Command::new("setpriv");
             let ids = [format!("--reuid={NOBODY}"), format!("--regid={NOBODY}")];
@@ -62,7 +105,8 @@ impl Supervisor {
         } else {
             Command::new("sh")
         };
-        command.arg("-c").arg(format!("{PRELUDE}{script}{CODA}")).arg(name).arg(&folder).args(args);
+        command.arg("-c").arg(format!("{PRELUDE}{}{CODA}", launch.script));
+        command.arg(name).arg(&folder).args(launch.args);
         let supervisor = Self::spawn(command, &folder).map_err(failed)?;
         supervisor.until_ready(None).map_err(|said| {
             // The shell has removed it, unless there was no shell.
@@ -79,6 +123,7 @@ impl Supervisor {
             .env_clear()
             .env("PATH", path)
             .env("LC_ALL", "C")
+            .env("HOME", folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -86,12 +131,25 @@ impl Supervisor {
         let mut shell = command.spawn()?;
         let pipes = shell.stdin.take().zip(shell.stdout.take());
         let pipes = pipes.map(|(told, says)| Pipes { told, says: BufReader::new(says) });
-        Ok(Self { shell, pipes: Mutex::new(pipes) })
+        Ok(Self { shell, folder: folder.to_owned(), pipes: Mutex::new(pipes) })
+    }
+
+    /// The server's folder, its working folder and home; `log` in it is what the server printed.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Has the script do what it calls `word`, and waits until it is done.
     pub(super) fn tell(&self, word: &str) -> Result<(), ServerError> {
         self.until_ready(Some(word)).map_err(|said| ServerError(format!("`{word}` failed: {said}")))
+    }
+
+    /// The text of a file of the server's.
+    pub(super) fn read(&self, file: &str) -> Result<String, ServerError> {
+        let path = self.folder.join(file);
+        let bytes = std::fs::read(&path)
+            .map_err(|error| ServerError(format!("{}: {error}", path.display())))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     fn until_ready(&self, word: Option<&str>) -> Result<(), String> {
@@ -141,9 +199,4 @@ fn private_folder(name: &str) -> io::Result<PathBuf> {
             made => return made.map(|()| folder),
         }
     }
-}
-
-/// A port of loopback that was free a moment ago.
-pub(super) fn free_port() -> io::Result<u16> {
-    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }

@@ -86,7 +86,7 @@ fn a_missing_server_is_an_error_that_says_what_helps() {
     if std::env::var_os(CHILD).is_some() {
         let error = Postgres::start().unwrap_err().to_string();
         assert!(error.contains("VAULTKIT_POSTGRES_BIN names"), "{error}");
-        let error = Server::named("postgres").unwrap().prepare().unwrap_err().to_string();
+        let error = Server::named("postgres").unwrap().install(&|_| {}).unwrap_err().to_string();
         assert!(error.contains("VAULTKIT_POSTGRES_BIN names"), "{error}");
         return;
     }
