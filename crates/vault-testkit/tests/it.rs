@@ -26,5 +26,11 @@ mod it {
     mod redaction;
     #[cfg(all(unix, feature = "servers"))]
     mod servers;
+    #[cfg(all(unix, feature = "servers"))]
+    mod servers_aws;
+    #[cfg(all(unix, feature = "servers"))]
+    mod servers_up;
+    #[cfg(all(unix, feature = "servers"))]
+    mod servers_vault;
     mod support;
 }

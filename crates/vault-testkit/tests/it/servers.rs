@@ -19,7 +19,7 @@ fn wait_until(mut holds: impl FnMut() -> bool) -> bool {
 
 const CHILD: &str = "VAULTKIT_TEST_SERVER_CHILD";
 
-fn answers(port: u16) -> bool {
+pub(super) fn answers(port: u16) -> bool {
     let address = ([127, 0, 0, 1], port).into();
     TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()
 }
