@@ -176,8 +176,7 @@ impl AwsKmsProvider {
             client.schedule_key_deletion().key_id(key.as_str()).pending_window_in_days(days).send()
         });
         let pending = "its deletion is scheduled already; cancel it to choose another window";
-        let answer = answer.await.map_err(|error| instead_of_unusable(error, key, pending))?;
-        names::answered(operation, key, answer.key_id()).map(drop)
+        answer.await.map(drop).map_err(|error| instead_of_unusable(error, key, pending))
     }
 
     /// The ids after `after`, ascending.

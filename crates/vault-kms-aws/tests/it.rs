@@ -1,1 +1,15 @@
-//! What `vault-kms-aws` promises, held to it from outside.
+//! AWS KMS, held to the contracts against LocalStack and local-kms.
+//!
+//! What neither of them has is shown otherwise: key material ids by an edited answer, lists of rotations by
+//! unit tests and by moto. None of them checks a signature or a right; what those refusals look like is
+//! answered by the fault proxy.
+
+mod it {
+    mod conformance;
+    mod creation;
+    mod names;
+    mod outage;
+    mod rewrap;
+    mod support;
+    mod versions;
+}

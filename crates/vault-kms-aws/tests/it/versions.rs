@@ -1,0 +1,110 @@
+//! Key material ids and key ids of answers. LocalStack tells no material, so the proxy puts one into its
+//! answers.
+
+use vault_crypto_core::{ErrorKind, KeyState, KeyVersion, KmsAdmin, KmsProvider, SecureBytes};
+use vault_testkit::proxy::HttpFault;
+use vault_testkit::servers::Moto;
+
+use super::support::{connect, context, new_key, on, proxied, scope, with_fields};
+
+const MATERIAL: &str = r#""KeyMaterialId":"0123456789abcdef""#;
+const OTHER_MATERIAL: &str = r#""KeyMaterialId":"fedcba9876543210""#;
+
+#[tokio::test]
+async fn the_material_that_wrapped_is_stored_and_compared() {
+    let (kms, key, proxy) = proxied().await;
+    proxy.on(on("GenerateDataKey")).fault(with_fields(MATERIAL));
+    let data_key = kms.generate_data_key(&key, &context()).await.unwrap();
+    let wrapped = data_key.wrapped();
+    assert_eq!(wrapped.version.as_str(), "0123456789abcdef");
+
+    // Nothing to compare, the same, another.
+    assert_eq!(kms.decrypt_data_key(wrapped, &context()).await.unwrap(), *data_key.plaintext());
+    proxy.on(on("Decrypt")).fault(with_fields(MATERIAL));
+    assert_eq!(kms.decrypt_data_key(wrapped, &context()).await.unwrap(), *data_key.plaintext());
+    proxy.on(on("Decrypt")).fault(with_fields(OTHER_MATERIAL));
+    let error = kms.decrypt_data_key(wrapped, &context()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AuthenticationFailed);
+
+    // A message whose version was never told opens under any.
+    let mut untold = wrapped.clone();
+    untold.version = KeyVersion::unknown();
+    proxy.on(on("Decrypt")).fault(with_fields(OTHER_MATERIAL));
+    assert_eq!(kms.decrypt_data_key(&untold, &context()).await.unwrap(), *data_key.plaintext());
+}
+
+#[tokio::test]
+async fn a_rewrap_compares_the_old_material_and_stores_the_new() {
+    let (kms, key, proxy) = proxied().await;
+    proxy.on(on("GenerateDataKey")).fault(with_fields(MATERIAL));
+    let data_key = kms.generate_data_key(&key, &context()).await.unwrap();
+    let both = r#""SourceKeyMaterialId":"0123456789abcdef","DestinationKeyMaterialId":"beef""#;
+    proxy.on(on("ReEncrypt")).fault(with_fields(both));
+    let again = kms.rewrap_data_key(data_key.wrapped(), &key, &context()).await.unwrap();
+    assert_eq!(again.version.as_str(), "beef");
+    proxy.on(on("ReEncrypt")).fault(with_fields(r#""SourceKeyMaterialId":"fedcba""#));
+    let error = kms.rewrap_data_key(data_key.wrapped(), &key, &context()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AuthenticationFailed);
+}
+
+#[tokio::test]
+async fn a_material_id_with_other_characters_never_enters_a_header() {
+    let (kms, key, proxy) = proxied().await;
+    for bad in [r#""KeyMaterialId":"a b""#, r#""KeyMaterialId":"a\n""#] {
+        proxy.on(on("GenerateDataKey")).fault(with_fields(bad));
+        let error = kms.generate_data_key(&key, &context()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Internal);
+    }
+}
+
+/// Takes out the answer's key id and puts another one in.
+fn of_another_key(field: &'static str) -> HttpFault {
+    HttpFault::edit(move |body| {
+        let text = String::from_utf8(std::mem::take(body)).unwrap();
+        let (before, rest) = text.split_once(&format!("\"{field}\"")).unwrap();
+        let (_, after) = rest.split_once(":key/").unwrap();
+        let (_, after) = after.split_once('"').unwrap();
+        let arn = "arn:aws:kms:us-east-1:000000000000:key/00000000-0000-0000-0000-000000000000";
+        *body = format!("{before}\"{field}\": \"{arn}\"{after}").into_bytes();
+    })
+}
+
+#[tokio::test]
+async fn an_answer_of_another_key_is_never_taken() {
+    let (kms, key, proxy) = proxied().await;
+    let data_key = kms.generate_data_key(&key, &context()).await.unwrap();
+    let (wrapped, bytes) = (data_key.wrapped(), SecureBytes::new(vec![7; 32]));
+    let sealed = kms.encrypt(&key, b"payload", &scope()).await.unwrap();
+
+    proxy.on(on("GenerateDataKey")).fault(of_another_key("KeyId"));
+    let error = kms.generate_data_key(&key, &context()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Internal, "{error}");
+    proxy.on(on("Encrypt")).fault(of_another_key("KeyId"));
+    let error = kms.wrap_data_key(&key, &bytes, &context()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Internal);
+    proxy.on(on("Decrypt")).times(2).fault(of_another_key("KeyId"));
+    let error = kms.decrypt_data_key(wrapped, &context()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AuthenticationFailed);
+    let error = kms.decrypt(&key, &sealed, &scope()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AuthenticationFailed);
+    for field in ["SourceKeyId", "KeyId"] {
+        proxy.on(on("ReEncrypt")).fault(of_another_key(field));
+        let error = kms.rewrap_data_key(wrapped, &key, &context()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Internal, "{field}");
+    }
+    proxy.on(on("DescribeKey")).fault(of_another_key("Arn"));
+    assert_eq!(kms.describe_key(&key).await.unwrap_err().kind(), ErrorKind::Internal);
+    assert_eq!(kms.describe_key(&key).await.unwrap().state, KeyState::Enabled);
+}
+
+/// moto has the operation that LocalStack has not.
+#[tokio::test]
+async fn rotations_that_the_service_lists_are_told() {
+    let kms = connect(&Moto::shared().url()).await;
+    let key = new_key(&kms).await;
+    assert_eq!(kms.describe_key(&key).await.unwrap().rotated_at, None);
+    kms.rotate_key(&key, vault_crypto_core::RotateOptions::now()).await.unwrap();
+    let info = kms.describe_key(&key).await.unwrap();
+    assert!(info.rotated_at >= info.created_at, "{info:?}");
+    assert!(info.rotated_at.is_some(), "{info:?}");
+}
