@@ -6,6 +6,8 @@ mod clock;
 pub mod conformance;
 #[cfg(target_os = "linux")]
 mod dump;
+#[cfg(any(feature = "fake-azure", feature = "fake-google"))]
+pub mod fakes;
 mod faults;
 mod faulty_storage;
 mod memory_kms;
