@@ -1,0 +1,194 @@
+//! Who this program is to the vault: the logins, and the one place where tokens pass through.
+//!
+//! Left to the SDK: the token's life (it asks again five minutes before the end, and after a 401).
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use azure_core::Value;
+use azure_core::base64::decode_url_safe;
+use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
+use azure_core::error::ErrorKind;
+use azure_core::http::ClientOptions;
+use azure_core::json::from_json;
+use azure_identity::{
+    AzureCliCredential, ClientAssertionCredentialOptions, ClientSecretCredential,
+    ClientSecretCredentialOptions, ManagedIdentityCredential, ManagedIdentityCredentialOptions,
+    UserAssignedId, WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
+};
+use vault_crypto_core::SecureString;
+
+use crate::error::LoginFault;
+
+/// Longest claim of a token that is shown.
+const MAX_CLAIM_LEN: usize = 256;
+
+/// How to log in to Microsoft Entra ID.
+#[non_exhaustive]
+pub enum AzureCredentials {
+    /// The identity of the virtual machine, App Service or function that this runs on.
+    ManagedIdentity {
+        /// Client id of a user-assigned identity; `None` for the system-assigned one.
+        client_id: Option<String>,
+    },
+    /// A Kubernetes service account, as the environment variables `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and
+    /// `AZURE_FEDERATED_TOKEN_FILE` say.
+    WorkloadIdentity,
+    /// A service principal with a secret.
+    ClientSecret {
+        /// Directory of the service principal.
+        tenant_id: String,
+        /// Its application id.
+        client_id: String,
+        /// Its secret.
+        client_secret: SecureString,
+    },
+    /// Whoever is logged in to the `az` program: for people, not for services.
+    Cli,
+    /// A login that the caller has made ready.
+    Injected(Arc<dyn TokenCredential>),
+}
+
+impl fmt::Debug for AzureCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ManagedIdentity { client_id } => {
+                f.debug_struct("ManagedIdentity").field("client_id", client_id).finish()
+            }
+            Self::WorkloadIdentity => f.write_str("WorkloadIdentity"),
+            Self::ClientSecret { tenant_id, client_id, .. } => f
+                .debug_struct("ClientSecret")
+                .field("tenant_id", tenant_id)
+                .field("client_id", client_id)
+                .finish_non_exhaustive(),
+            Self::Cli => f.write_str("Cli"),
+            Self::Injected(_) => f.write_str("Injected"),
+        }
+    }
+}
+
+/// Gives the SDK its tokens.
+///
+/// The login is made anew for each token: the SDK keeps the token itself, and what a login keeps beside
+/// it would bring a revoked token back.
+pub(crate) struct Login {
+    credentials: AzureCredentials,
+    options: ClientOptions,
+}
+
+impl Login {
+    /// `options` carries transport and cloud.
+    pub(crate) fn new(credentials: AzureCredentials, options: ClientOptions) -> Self {
+        Self { credentials, options }
+    }
+
+    fn make(&self) -> azure_core::Result<Arc<dyn TokenCredential>> {
+        let client_options = self.options.clone();
+        Ok(match &self.credentials {
+            AzureCredentials::ManagedIdentity { client_id } => {
+                let user_assigned_id = client_id.clone().map(UserAssignedId::ClientId);
+                let options =
+                    ManagedIdentityCredentialOptions { user_assigned_id, client_options };
+                ManagedIdentityCredential::new(Some(options))?
+            }
+            AzureCredentials::WorkloadIdentity => {
+                let credential_options = ClientAssertionCredentialOptions { client_options };
+                let options =
+                    WorkloadIdentityCredentialOptions { credential_options, ..Default::default() };
+                WorkloadIdentityCredential::new(Some(options))?
+            }
+            AzureCredentials::ClientSecret { tenant_id, client_id, client_secret } => {
+                ClientSecretCredential::new(
+                    tenant_id,
+                    client_id.clone(),
+                    Secret::new(client_secret.as_str().to_owned()),
+                    Some(ClientSecretCredentialOptions { client_options }),
+                )?
+            }
+            AzureCredentials::Cli => AzureCliCredential::new(None)?,
+            AzureCredentials::Injected(credential) => Arc::clone(credential),
+        })
+    }
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Login").field(&self.credentials).finish()
+    }
+}
+
+#[async_trait]
+impl TokenCredential for Login {
+    async fn get_token(
+        &self,
+        scopes: &[&str],
+        options: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        let credential = self.make().map_err(as_credential_error)?;
+        let token = credential.get_token(scopes, options).await.map_err(as_credential_error)?;
+        let text = token.token.secret();
+        // Anything else cannot stand in a header (RFC 6750 section 2.1): a file that ends with a newline.
+        if text.is_empty() || !text.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(azure_core::Error::new(ErrorKind::Credential, LoginFault::NotAToken));
+        }
+        Ok(token)
+    }
+}
+
+/// So that whatever goes wrong here is seen to have gone wrong here.
+fn as_credential_error(error: azure_core::Error) -> azure_core::Error {
+    match error.kind() {
+        ErrorKind::Credential => error,
+        _ => azure_core::Error::new(ErrorKind::Credential, error),
+    }
+}
+
+/// Whom a token names: its application, object and user, as the token itself says.
+pub(crate) fn principal(token: &str) -> Option<String> {
+    let claims = decode_url_safe(token.split('.').nth(1)?).ok()?;
+    let claims: Value = from_json(&claims).ok()?;
+    let claim = |names: &[&str]| {
+        let text = names.iter().find_map(|name| claims.get(name)?.as_str())?;
+        let shown = text.len() <= MAX_CLAIM_LEN && text.bytes().all(|b| b.is_ascii_graphic());
+        shown.then(|| text.to_owned())
+    };
+    let said = [
+        ("user", claim(&["upn", "preferred_username", "unique_name"])),
+        ("application", claim(&["appid", "azp"])),
+        ("object", claim(&["oid", "sub"])),
+        ("tenant", claim(&["tid"])),
+    ];
+    let said: Vec<String> =
+        said.into_iter().filter_map(|(what, who)| Some(format!("{what} {}", who?))).collect();
+    (!said.is_empty()).then(|| said.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use azure_core::base64::encode_url_safe;
+
+    use super::*;
+
+    #[test]
+    fn a_token_says_whose_it_is() {
+        let token = |claims: &str| format!("e30.{}.c2ln", encode_url_safe(claims));
+        let said = principal(&token(r#"{"appid":"app-1","oid":"obj-1","tid":"dir-1"}"#));
+        assert_eq!(said.unwrap(), "application app-1, object obj-1, tenant dir-1");
+        let user = principal(&token(r#"{"upn":"a@b.example","oid":"o"}"#));
+        assert_eq!(user.unwrap(), "user a@b.example, object o");
+        for strange in [r#"{"oid":"a\nb"}"#, r#"{"oid":7}"#, "{}", "[]", "not json"] {
+            assert_eq!(principal(&token(strange)), None);
+        }
+        assert_eq!(principal("opaque"), None);
+    }
+
+    #[test]
+    fn no_secret_is_printed() {
+        let client_secret = SecureString::new("hunter2hunter2");
+        let (tenant_id, client_id) = ("t".to_owned(), "c".to_owned());
+        let login = AzureCredentials::ClientSecret { tenant_id, client_id, client_secret };
+        assert!(!format!("{login:?}").contains("hunter2"));
+        assert!(!format!("{:?}", Login::new(login, ClientOptions::default())).contains("hunter2"));
+    }
+}
