@@ -22,6 +22,8 @@ pub mod kms;
 pub mod provider;
 mod rotation;
 pub mod storage;
+#[cfg(feature = "proxy")]
+pub mod transport;
 
 pub use fixture::{AdminFixture, AuditFixture, KmsFixture, ProviderFixture, StorageFixture};
 

@@ -30,7 +30,11 @@ mod it {
     #[cfg(feature = "proxy")]
     mod proxy;
     #[cfg(feature = "proxy")]
+    mod proxy_kms;
+    #[cfg(feature = "proxy")]
     mod proxy_support;
+    #[cfg(feature = "proxy")]
+    mod proxy_transport;
     mod redaction;
     #[cfg(all(unix, feature = "servers"))]
     mod servers;

@@ -5,7 +5,7 @@ use std::fmt;
 use http::request::Parts;
 
 use super::fault::HttpFault;
-use super::shared::Shared;
+use super::shared::{Call, Shared};
 
 /// Which calls a rule is about.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +52,19 @@ impl Match {
     pub fn and_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
+    }
+
+    /// Whether it is about a call that was written down. Of headers only `X-Amz-Target` is; a match
+    /// by another one describes none.
+    #[must_use]
+    pub fn describes(&self, call: &Call) -> bool {
+        let has = |(name, value): &(String, String)| {
+            let target = call.target.as_ref().filter(|_| name.eq_ignore_ascii_case("x-amz-target"));
+            target.is_some_and(|held| held.contains(value))
+        };
+        self.method.as_ref().is_none_or(|method| call.method == *method)
+            && self.path.as_ref().is_none_or(|part| call.path.contains(part))
+            && self.headers.iter().all(has)
     }
 
     fn holds(&self, parts: &Parts) -> bool {
