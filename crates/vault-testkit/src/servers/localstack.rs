@@ -1,5 +1,8 @@
 //! LocalStack with KMS and STS: strict on encryption contexts and on the states of keys. It keeps
 //! everything in memory.
+//!
+//! A key that is created with the tags `_custom_id_` (a UUID) and `_custom_key_material_` (32 bytes in
+//! base64) is the same key again when a test creates it after a crash: LocalStack's own extension.
 
 use super::aws::{AwsCall, AwsLogin, LOGIN};
 use super::lifecycle::lifecycle;

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -22,6 +22,15 @@ const CHILD: &str = "VAULTKIT_TEST_SERVER_CHILD";
 pub(super) fn answers(port: u16) -> bool {
     let address = ([127, 0, 0, 1], port).into();
     TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()
+}
+
+/// The launcher, which cargo builds with all tests of this package.
+pub(super) fn launcher() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let path = test.parent().unwrap().parent().unwrap().join("examples/servers");
+    let build = "cargo build -p vault-testkit --all-features --example servers";
+    assert!(path.is_file(), "the launcher is not built: {build}");
+    path
 }
 
 /// The folders of servers that the process `id` started.

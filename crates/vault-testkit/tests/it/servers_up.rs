@@ -5,16 +5,7 @@ use std::process::{Command, Output};
 
 use vault_testkit::servers::ALL;
 
-use super::servers::answers;
-
-/// The launcher, which cargo builds with all tests of this package.
-fn launcher() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let path = test.parent().unwrap().parent().unwrap().join("examples/servers");
-    let build = "cargo build -p vault-testkit --all-features --example servers";
-    assert!(path.is_file(), "the launcher is not built: {build}");
-    path
-}
+use super::servers::{answers, launcher};
 
 /// A folder of sockets of the test's own.
 struct Runtime(PathBuf);
