@@ -1,0 +1,264 @@
+//! `KmsAdmin`: managing keys. What Google does to one version at a time is done here to all of a key's.
+//!
+//! Deliberately absent: deleting a key or giving its name free, which the service never does.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use gcloud_sdk::google::cloud::kms::v1::crypto_key::CryptoKeyPurpose;
+use gcloud_sdk::google::cloud::kms::v1::crypto_key_version::{
+    CryptoKeyVersionAlgorithm as Algorithm, CryptoKeyVersionState as State,
+};
+use prost_types::Timestamp;
+use vault_crypto_core::{
+    CryptoError, ErrorKind, KeyConfig, KeyId, KeyInfo, KeyRotationResult, KeySpec, KeyState, KeyUsage,
+    KmsAdmin, Operation, Result, RotateOptions,
+};
+
+use crate::GcpKmsProvider;
+use crate::describe::{Described, duration};
+use crate::error::{invalid, unsupported};
+use crate::manage::NewKey;
+use crate::names::{self, KeyName};
+use crate::provider::MIN_WINDOW_DAYS;
+
+const DAY: Duration = Duration::from_secs(86_400);
+/// 876,000 hours, says the service.
+const MAX_PERIOD_DAYS: u64 = 36_500;
+const MAX_PAGE: usize = 1_000;
+
+const PENDING: &str = "its versions wait for their destruction; cancel the deletion first";
+const DESTROYED: &str = "its versions are destroyed";
+const DISABLED: &str = "its primary version is disabled; enable the key first";
+const STAGED: &str = "a newer version waits to be promoted; promote or disable it first";
+
+#[async_trait]
+impl KmsAdmin for GcpKmsProvider {
+    async fn create_key(&self, config: KeyConfig) -> Result<KeyInfo> {
+        let operation = Operation::CreateKey;
+        let name = self.ring.key(&config.name).map_err(|error| error.in_operation(operation))?;
+        self.on_key(&name.key_id(), operation, async |key| {
+            check_wish(&config)?;
+            let new = NewKey {
+                purpose: CryptoKeyPurpose::EncryptDecrypt,
+                algorithm: Algorithm::GoogleSymmetricEncryption,
+                hsm: self.hsm,
+                labels: config.tags,
+                destroy_delay: self.destroy_delay,
+            };
+            self.client.create_key(key, new, self.clock.as_ref()).await?;
+            Ok(self.client.describe(key).await?.info())
+        })
+        .await
+    }
+
+    async fn rotate_key(&self, key_id: &KeyId, options: RotateOptions) -> Result<KeyRotationResult> {
+        self.on_key(key_id, Operation::RotateKey, async |key| {
+            let described = self.client.describe(key).await?;
+            require_enabled(&described)?;
+            if described.staged().is_some() {
+                return Err(conflict(STAGED));
+            }
+            let made = self.client.create_version(key, self.clock.as_ref()).await?;
+            if !options.stage {
+                self.client.set_primary(key, made.number).await?;
+            }
+            Ok(self.rotated(key, made.number, options.stage))
+        })
+        .await
+    }
+
+    async fn promote_key(&self, key_id: &KeyId) -> Result<KeyRotationResult> {
+        self.on_key(key_id, Operation::PromoteKey, async |key| {
+            let described = self.client.describe(key).await?;
+            require_enabled(&described)?;
+            let staged = described.staged().ok_or_else(|| conflict("no version waits to be promoted"))?;
+            self.client.set_primary(key, staged).await?;
+            Ok(self.rotated(key, staged, false))
+        })
+        .await
+    }
+
+    async fn enable_key(&self, key_id: &KeyId) -> Result<()> {
+        self.on_key(key_id, Operation::EnableKey, async |key| {
+            let described = self.client.describe(key).await?;
+            match described.state() {
+                KeyState::Enabled => Ok(()),
+                KeyState::PendingDeletion => Err(unusable(PENDING)),
+                KeyState::Destroyed => Err(unusable(DESTROYED)),
+                _ => {
+                    for version in described.versions.iter().filter(|v| v.state == State::Disabled) {
+                        self.client.set_state(key, version.number, State::Enabled).await?;
+                    }
+                    Ok(())
+                }
+            }
+        })
+        .await
+    }
+
+    async fn disable_key(&self, key_id: &KeyId) -> Result<()> {
+        self.on_key(key_id, Operation::DisableKey, async |key| {
+            let described = self.client.describe(key).await?;
+            match described.state() {
+                KeyState::PendingDeletion => return Err(unusable(PENDING)),
+                KeyState::Destroyed => return Err(unusable(DESTROYED)),
+                _ => self.stop_rotating(&described).await?,
+            }
+            // The newest first: what seals rests before what only opens.
+            for version in described.versions.iter().rev().filter(|v| v.state == State::Enabled) {
+                self.client.set_state(key, version.number, State::Disabled).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn schedule_key_deletion(&self, key_id: &KeyId, pending_days: u32) -> Result<KeyInfo> {
+        self.on_key(key_id, Operation::ScheduleKeyDeletion, async |key| {
+            if pending_days < MIN_WINDOW_DAYS {
+                return Err(invalid("Google destroys nothing sooner than after a day"));
+            }
+            let described = self.client.describe(key).await?;
+            match described.state() {
+                KeyState::PendingDeletion => {
+                    return Err(conflict("its versions wait for their destruction already"));
+                }
+                KeyState::Destroyed => return Err(unusable(DESTROYED)),
+                _ => check_window(&described, pending_days)?,
+            }
+            self.stop_rotating(&described).await?;
+            let lives = |state| matches!(state, State::Enabled | State::Disabled);
+            for version in described.versions.iter().rev().filter(|v| lives(v.state)) {
+                self.client.destroy_version(key, version.number).await?;
+            }
+            Ok(self.client.describe(key).await?.info())
+        })
+        .await
+    }
+
+    async fn cancel_key_deletion(&self, key_id: &KeyId) -> Result<()> {
+        self.on_key(key_id, Operation::CancelKeyDeletion, async |key| {
+            let described = self.client.describe(key).await?;
+            if !described.any(State::DestroyScheduled) {
+                return Err(conflict("none of its versions waits for its destruction"));
+            }
+            let waiting = described.versions.iter().filter(|v| v.state == State::DestroyScheduled);
+            for version in waiting {
+                self.client.restore_version(key, version.number).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn list_keys(&self, after: Option<&KeyId>, limit: usize) -> Result<Vec<KeyInfo>> {
+        let listed = async {
+            let after = after.map(|after| KeyName::parse(after, &self.ring)).transpose()?;
+            let keys = self.client.keys(&self.ring).await?;
+            let beyond = |key: &&KeyName| after.as_ref().is_none_or(|a| key.as_str() > a.as_str());
+            let mut page = Vec::new();
+            for key in keys.iter().filter(beyond).take(limit.min(MAX_PAGE)) {
+                page.push(self.client.describe(key).await?.info());
+            }
+            Ok(page)
+        };
+        listed.await.map_err(|error: CryptoError| error.in_operation(Operation::ListKeys))
+    }
+
+    async fn tag_key(&self, key_id: &KeyId, tags: BTreeMap<String, String>) -> Result<()> {
+        self.on_key(key_id, Operation::TagKey, async |key| self.client.set_labels(key, tags).await)
+            .await
+    }
+
+    async fn set_rotation_period(&self, key_id: &KeyId, period: Option<Duration>) -> Result<()> {
+        self.on_key(key_id, Operation::SetRotationPeriod, async |key| {
+            let schedule = match period {
+                Some(period) => Some((check_period(period)?, self.after(period)?)),
+                None => None,
+            };
+            self.client.set_schedule(key, schedule).await
+        })
+        .await
+    }
+}
+
+impl GcpKmsProvider {
+    fn rotated(&self, key: &KeyName, number: u64, staged: bool) -> KeyRotationResult {
+        let version = names::version(number);
+        KeyRotationResult::in_place(key.key_id(), version, staged, self.clock.now())
+    }
+
+    /// A key that rotates by itself would come back with a new primary version.
+    async fn stop_rotating(&self, described: &Described) -> Result<()> {
+        let key = &described.key;
+        if key.rotation_schedule.is_none() && key.next_rotation_time.is_none() {
+            return Ok(());
+        }
+        self.client.set_schedule(&described.name, None).await
+    }
+
+    /// The time when `period` from now has passed.
+    pub(crate) fn after(&self, period: Duration) -> Result<Timestamp> {
+        let since = self.clock.now().duration_since(SystemTime::UNIX_EPOCH);
+        let then = since.ok().and_then(|since| since.checked_add(period));
+        let seconds = then.and_then(|then| i64::try_from(then.as_secs()).ok());
+        let seconds = seconds.ok_or_else(|| invalid("this machine's clock is wrong"))?;
+        Ok(Timestamp { seconds, nanos: 0 })
+    }
+}
+
+/// What this service can make of a wish.
+fn check_wish(config: &KeyConfig) -> Result<()> {
+    if !config.description.is_empty() {
+        return Err(unsupported("Google's keys carry no description; use labels"));
+    }
+    if config.usage != KeyUsage::EncryptDecrypt || config.spec != KeySpec::Symmetric256 {
+        return Err(unsupported(
+            "data keys are wrapped by symmetric keys here; `CloudKmsClient` makes RSA keys",
+        ));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_period(period: Duration) -> Result<Duration> {
+    let days = period.as_secs() / DAY.as_secs();
+    let whole = period == DAY * u32::try_from(days).unwrap_or(u32::MAX);
+    if whole && (1..=MAX_PERIOD_DAYS).contains(&days) {
+        return Ok(period);
+    }
+    Err(invalid("a key rotates every 1 to 36500 whole days"))
+}
+
+/// Nothing is destroyed sooner than asked: the key's own delay, which never changes, must be long enough.
+fn check_window(described: &Described, pending_days: u32) -> Result<()> {
+    let delay = described.key.destroy_scheduled_duration.as_ref().and_then(duration);
+    if delay.is_some_and(|delay| delay >= DAY * pending_days) {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "this key's versions are destroyed {} after they are told to be, which would be sooner than in {pending_days} days; the delay was set when the key was made",
+        match delay {
+            Some(delay) => format!("{} hours", delay.as_secs() / 3_600),
+            None => "some time".to_owned(),
+        }
+    )))
+}
+
+fn require_enabled(described: &Described) -> Result<()> {
+    match described.state() {
+        KeyState::Enabled => Ok(()),
+        KeyState::PendingDeletion => Err(unusable(PENDING)),
+        KeyState::Destroyed => Err(unusable(DESTROYED)),
+        _ => Err(unusable(DISABLED)),
+    }
+}
+
+fn unusable(detail: &'static str) -> CryptoError {
+    CryptoError::new(ErrorKind::KeyUnusable, Operation::Configure).with_detail(detail)
+}
+
+fn conflict(detail: &'static str) -> CryptoError {
+    CryptoError::new(ErrorKind::Conflict, Operation::Configure).with_detail(detail)
+}

@@ -1,0 +1,190 @@
+//! Which key ring to use, over which connection and as whom.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use vault_crypto_core::{Clock, KeyId, RandomSource, Result, SystemClock, SystemRandom};
+
+use crate::GcpCredentials;
+use crate::error::invalid;
+use crate::names::{KeyName, RingName};
+
+const ENDPOINT: &str = "https://cloudkms.googleapis.com";
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Settings of a [`GcpKmsProvider`](crate::GcpKmsProvider).
+///
+/// By default: Google's global endpoint, the roots that browsers trust, application default credentials, one
+/// HTTP/2 connection, 5 s to connect, 20 s for an answer to begin, 30 s for a whole call.
+#[derive(Clone)]
+pub struct GcpKmsConfig {
+    pub(crate) key_ring: String,
+    pub(crate) endpoint: String,
+    pub(crate) credentials: GcpCredentials,
+    pub(crate) roots_pem: Option<Vec<u8>>,
+    pub(crate) proxy: Option<String>,
+    pub(crate) connections: usize,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) read_timeout: Duration,
+    pub(crate) call_timeout: Duration,
+    pub(crate) destroy_delay: Option<Duration>,
+    pub(crate) hsm: bool,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn RandomSource>,
+}
+
+impl GcpKmsConfig {
+    /// Keys of the ring `projects/P/locations/L/keyRings/R`, with or without `gcp-kms://` in front. Bare key
+    /// names are keys of this ring, new keys are made in it, and [`list_keys`] lists it; keys of other rings
+    /// are used by their full names.
+    ///
+    /// [`list_keys`]: vault_crypto_core::KmsProvider
+    #[must_use]
+    pub fn new(key_ring: impl Into<String>) -> Self {
+        Self {
+            key_ring: key_ring.into(),
+            endpoint: ENDPOINT.to_owned(),
+            credentials: GcpCredentials::ApplicationDefault,
+            roots_pem: None,
+            proxy: None,
+            connections: 1,
+            connect_timeout: Duration::from_secs(5),
+            read_timeout: Duration::from_secs(20),
+            call_timeout: Duration::from_secs(30),
+            destroy_delay: None,
+            hsm: false,
+            clock: Arc::new(SystemClock::new()),
+            random: Arc::new(SystemRandom::new()),
+        }
+    }
+
+    /// Keys of the ring that this key is in: `gcp-kms://projects/P/locations/L/keyRings/R/cryptoKeys/K`.
+    ///
+    /// # Errors
+    /// `InvalidInput` unless it is a key's full name.
+    pub fn for_key(key_id: &str) -> Result<Self> {
+        let full = "name the key in full: projects/P/locations/L/keyRings/R/cryptoKeys/K";
+        let (ring, _) = key_id.split_once("/cryptoKeys/").ok_or_else(|| invalid(full))?;
+        KeyName::parse(&KeyId::new(key_id), &RingName::parse(ring)?)?;
+        Ok(Self::new(ring))
+    }
+
+    /// Another endpoint: a regional one, a private one, an emulator. `https`, or plain `http` on loopback.
+    #[must_use]
+    pub fn with_endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.endpoint = endpoint.into();
+        self
+    }
+
+    /// Who asks.
+    #[must_use]
+    pub fn with_credentials(mut self, credentials: GcpCredentials) -> Self {
+        self.credentials = credentials;
+        self
+    }
+
+    /// Trusts these authorities (PEM, one or more) and no others.
+    #[must_use]
+    pub fn with_tls_roots(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.roots_pem = Some(pem.into());
+        self
+    }
+
+    /// Connects through an HTTP proxy (`http://host:port`, by `CONNECT`). Logins go where the environment
+    /// says (`HTTPS_PROXY`), for Google's login library makes those connections.
+    #[must_use]
+    pub fn with_proxy(mut self, proxy: impl Into<String>) -> Self {
+        self.proxy = Some(proxy.into());
+        self
+    }
+
+    /// How many HTTP/2 connections calls take turns on, 1 to 64. One carries some hundred calls at a time.
+    #[must_use]
+    pub fn with_connections(mut self, connections: usize) -> Self {
+        self.connections = connections;
+        self
+    }
+
+    /// Longest time to connect, TLS included.
+    #[must_use]
+    pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Longest time for an answer to begin.
+    #[must_use]
+    pub fn with_read_timeout(mut self, timeout: Duration) -> Self {
+        self.read_timeout = timeout;
+        self
+    }
+
+    /// Longest time for a whole call, login included.
+    #[must_use]
+    pub fn with_call_timeout(mut self, timeout: Duration) -> Self {
+        self.call_timeout = timeout;
+        self
+    }
+
+    /// How long versions of *new* keys wait for their destruction: whole days, 1 to 120. Google's default is 30
+    /// days, and what a key has it keeps for ever.
+    #[must_use]
+    pub fn with_destroy_delay_days(mut self, days: u32) -> Self {
+        self.destroy_delay = Some(DAY * days);
+        self
+    }
+
+    /// Makes *new* keys in Google's HSM.
+    #[must_use]
+    pub fn with_hsm(mut self, hsm: bool) -> Self {
+        self.hsm = hsm;
+        self
+    }
+
+    /// Tells the time.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Draws data keys, which this service does not make. It must be as good as the system's generator.
+    #[must_use]
+    pub fn with_random(mut self, random: Arc<dyn RandomSource>) -> Self {
+        self.random = random;
+        self
+    }
+
+    /// What can be said of the settings without a connection.
+    pub(crate) fn check(&self) -> Result<RingName> {
+        let zero = [self.connect_timeout, self.read_timeout, self.call_timeout];
+        if zero.contains(&Duration::ZERO) {
+            return Err(invalid("a timeout of nothing lets no call succeed"));
+        }
+        if !(1..=64).contains(&self.connections) {
+            return Err(invalid("1 to 64 connections"));
+        }
+        let delays = DAY..=DAY * 120;
+        if self.destroy_delay.is_some_and(|delay| !delays.contains(&delay)) {
+            return Err(invalid("versions of a key wait 1 to 120 days for their destruction"));
+        }
+        RingName::parse(&self.key_ring)
+    }
+}
+
+impl fmt::Debug for GcpKmsConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GcpKmsConfig")
+            .field("key_ring", &self.key_ring)
+            .field("endpoint", &self.endpoint)
+            .field("credentials", &self.credentials)
+            .field("own_roots", &self.roots_pem.is_some())
+            .field("proxy", &self.proxy.is_some())
+            .field("connections", &self.connections)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("read_timeout", &self.read_timeout)
+            .field("call_timeout", &self.call_timeout)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,284 @@
+//! What the service says of a key, in the words of [`KeyInfo`]. Nothing is invented.
+//!
+//! Google keeps states and dates of *versions*, not of keys: a key is what its versions are.
+
+use std::time::{Duration, SystemTime};
+
+use gcloud_sdk::google::cloud::kms::v1 as kms;
+use kms::crypto_key::{CryptoKeyPurpose, RotationSchedule};
+use kms::crypto_key_version::{CryptoKeyVersionAlgorithm as Algorithm, CryptoKeyVersionState as State};
+use vault_crypto_core::{KeyInfo, KeySpec, KeyState, KeyUsage, KeyVersionInfo, Result};
+
+use crate::client::Client;
+use crate::error::{Verb, broken_answer, classify};
+use crate::names::{self, KeyName};
+
+const PAGE: i32 = 1_000;
+/// More pages than any key or ring has; a service that never ends its list is not believed.
+pub(crate) const MAX_PAGES: usize = 1_000;
+
+/// A key and all its versions, oldest first.
+pub(crate) struct Described {
+    pub(crate) name: KeyName,
+    pub(crate) key: kms::CryptoKey,
+    pub(crate) versions: Vec<Version>,
+}
+
+/// One version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Version {
+    pub(crate) number: u64,
+    pub(crate) state: State,
+    pub(crate) created_at: Option<SystemTime>,
+    pub(crate) destroyed_at: Option<SystemTime>,
+}
+
+impl Client {
+    pub(crate) async fn key(&self, name: &KeyName) -> Result<kms::CryptoKey> {
+        let message = kms::GetCryptoKeyRequest { name: name.as_str().to_owned() };
+        let request = self.request("name", name.as_str(), message);
+        let answer = self.kms().get_crypto_key(request).await;
+        let key = answer.map_err(|status| classify(&status, Verb::Other))?.into_inner();
+        if key.name == name.as_str() {
+            Ok(key)
+        } else {
+            Err(broken_answer("the service described another key than the one that was named"))
+        }
+    }
+
+    /// Every version of the key, ascending.
+    pub(crate) async fn versions(&self, name: &KeyName) -> Result<Vec<Version>> {
+        let mut versions = Vec::new();
+        let mut page_token = String::new();
+        for _ in 0..MAX_PAGES {
+            let message = kms::ListCryptoKeyVersionsRequest {
+                parent: name.as_str().to_owned(),
+                page_size: PAGE,
+                page_token,
+                ..Default::default()
+            };
+            let request = self.request("parent", name.as_str(), message);
+            let answer = self.kms().list_crypto_key_versions(request).await;
+            let answer = answer.map_err(|status| classify(&status, Verb::Other))?.into_inner();
+            for listed in &answer.crypto_key_versions {
+                versions.push(version(name, listed)?);
+            }
+            page_token = answer.next_page_token;
+            if page_token.is_empty() {
+                versions.sort_by_key(|version| version.number);
+                return Ok(versions);
+            }
+        }
+        Err(broken_answer("the service's list of versions does not end"))
+    }
+
+    pub(crate) async fn describe(&self, name: &KeyName) -> Result<Described> {
+        let key = self.key(name).await?;
+        let versions = self.versions(name).await?;
+        Ok(Described { name: name.clone(), key, versions })
+    }
+}
+
+/// One version as the service tells it.
+pub(crate) fn version(name: &KeyName, told: &kms::CryptoKeyVersion) -> Result<Version> {
+    let number = name
+        .number_in(&told.name)
+        .ok_or_else(|| broken_answer("the service answered with a version of another key"))?;
+    Ok(Version {
+        number,
+        state: told.state(),
+        created_at: told.create_time.as_ref().and_then(time),
+        destroyed_at: told.destroy_time.as_ref().and_then(time),
+    })
+}
+
+impl Described {
+    pub(crate) fn primary(&self) -> Option<u64> {
+        self.key.primary.as_ref().and_then(|primary| self.name.number_in(&primary.name))
+    }
+
+    /// Enabled versions newer than the primary: readable, and not yet written with.
+    #[cfg(feature = "admin")]
+    pub(crate) fn staged(&self) -> Option<u64> {
+        let newest = self.versions.iter().rev().find(|version| version.state == State::Enabled)?;
+        (Some(newest.number) > self.primary()).then_some(newest.number)
+    }
+
+    #[cfg(feature = "admin")]
+    pub(crate) fn any(&self, state: State) -> bool {
+        self.versions.iter().any(|version| version.state == state)
+    }
+
+    /// What the key as a whole is.
+    pub(crate) fn state(&self) -> KeyState {
+        let any = |state| self.versions.iter().any(|version| version.state == state);
+        let sealing = |version: &&Version| Some(version.number) == self.primary();
+        let primary = self.versions.iter().find(sealing).map(|version| version.state);
+        let seals_with_any = self.key.purpose() != CryptoKeyPurpose::EncryptDecrypt;
+        if primary == Some(State::Enabled) || (seals_with_any && any(State::Enabled)) {
+            KeyState::Enabled
+        } else if any(State::Enabled) {
+            // The version that would seal rests, and an older one still opens.
+            KeyState::DecryptOnly
+        } else if any(State::Disabled) || any(State::PendingGeneration) || any(State::PendingImport) {
+            KeyState::Disabled
+        } else if any(State::DestroyScheduled) || any(State::PendingExternalDestruction) {
+            KeyState::PendingDeletion
+        } else if self.versions.is_empty() {
+            KeyState::Disabled
+        } else {
+            KeyState::Destroyed
+        }
+    }
+
+    pub(crate) fn info(&self) -> KeyInfo {
+        let mut info = KeyInfo::new(self.name.key_id(), self.state());
+        let primary = self.primary();
+        info.usage = usage(self.key.purpose());
+        info.spec = spec(&self.key);
+        info.primary_version = primary.map(names::version);
+        info.versions = self.versions.iter().map(|version| version.info(primary)).collect();
+        info.created_at = self.key.create_time.as_ref().and_then(time);
+        // Google tells when a version was made, not when it became the primary.
+        let sealing = self.versions.iter().find(|version| Some(version.number) == primary);
+        let rotated = sealing.filter(|version| version.number > 1);
+        info.rotated_at = rotated.and_then(|version| version.created_at);
+        info.rotation_period = rotation_period(&self.key);
+        if info.state == KeyState::PendingDeletion {
+            info.deletion_at =
+                self.versions.iter().filter(|v| v.waits()).filter_map(|v| v.destroyed_at).min();
+        }
+        info.tags = self.key.labels.clone().into_iter().collect();
+        info
+    }
+}
+
+impl Version {
+    fn waits(&self) -> bool {
+        self.state == State::DestroyScheduled
+    }
+
+    fn info(&self, primary: Option<u64>) -> KeyVersionInfo {
+        let state = match self.state {
+            State::Enabled if primary == Some(self.number) => KeyState::Enabled,
+            State::Enabled if primary < Some(self.number) => KeyState::Staged,
+            State::Enabled => KeyState::DecryptOnly,
+            State::DestroyScheduled | State::PendingExternalDestruction => KeyState::PendingDeletion,
+            State::Destroyed | State::ImportFailed | State::GenerationFailed => KeyState::Destroyed,
+            State::Disabled
+            | State::Unspecified
+            | State::PendingGeneration
+            | State::PendingImport
+            | State::ExternalDestructionFailed => KeyState::Disabled,
+        };
+        KeyVersionInfo::new(names::version(self.number), state, self.created_at)
+    }
+}
+
+fn usage(purpose: CryptoKeyPurpose) -> KeyUsage {
+    match purpose {
+        CryptoKeyPurpose::AsymmetricSign | CryptoKeyPurpose::Mac => KeyUsage::SignVerify,
+        _ => KeyUsage::EncryptDecrypt,
+    }
+}
+
+fn spec(key: &kms::CryptoKey) -> KeySpec {
+    let algorithm = key.version_template.as_ref().map(kms::CryptoKeyVersionTemplate::algorithm);
+    match algorithm {
+        Some(
+            Algorithm::RsaDecryptOaep2048Sha1
+            | Algorithm::RsaDecryptOaep2048Sha256
+            | Algorithm::RsaSignPss2048Sha256
+            | Algorithm::RsaSignPkcs12048Sha256,
+        ) => KeySpec::Rsa { bits: 2_048 },
+        Some(
+            Algorithm::RsaDecryptOaep3072Sha1
+            | Algorithm::RsaDecryptOaep3072Sha256
+            | Algorithm::RsaSignPss3072Sha256
+            | Algorithm::RsaSignPkcs13072Sha256,
+        ) => KeySpec::Rsa { bits: 3_072 },
+        Some(
+            Algorithm::RsaDecryptOaep4096Sha1
+            | Algorithm::RsaDecryptOaep4096Sha256
+            | Algorithm::RsaDecryptOaep4096Sha512
+            | Algorithm::RsaSignPss4096Sha256
+            | Algorithm::RsaSignPss4096Sha512
+            | Algorithm::RsaSignPkcs14096Sha256
+            | Algorithm::RsaSignPkcs14096Sha512,
+        ) => KeySpec::Rsa { bits: 4_096 },
+        _ => KeySpec::Symmetric256,
+    }
+}
+
+pub(crate) fn rotation_period(key: &kms::CryptoKey) -> Option<Duration> {
+    let Some(RotationSchedule::RotationPeriod(period)) = &key.rotation_schedule else {
+        return None;
+    };
+    duration(period)
+}
+
+pub(crate) fn duration(told: &prost_types::Duration) -> Option<Duration> {
+    let seconds = u64::try_from(told.seconds).ok()?;
+    Some(Duration::new(seconds, u32::try_from(told.nanos).ok()?.min(999_999_999)))
+}
+
+pub(crate) fn time(told: &prost_types::Timestamp) -> Option<SystemTime> {
+    let seconds = u64::try_from(told.seconds).ok()?;
+    let since = Duration::new(seconds, u32::try_from(told.nanos).ok()?.min(999_999_999));
+    SystemTime::UNIX_EPOCH.checked_add(since)
+}
+
+#[cfg(test)]
+mod tests {
+    use vault_crypto_core::KeyId;
+
+    use super::*;
+    use crate::names::RingName;
+
+    fn described(primary: u64, states: &[State]) -> Described {
+        let ring = RingName::parse("projects/p/locations/global/keyRings/r").unwrap();
+        let name = KeyName::parse(&KeyId::new("k"), &ring).unwrap();
+        let told = |number: u64, state: State| kms::CryptoKeyVersion {
+            name: format!("{name}/cryptoKeyVersions/{number}"),
+            state: state.into(),
+            create_time: Some(prost_types::Timestamp { seconds: number as i64, nanos: 0 }),
+            ..Default::default()
+        };
+        let versions: Vec<_> = (1..).zip(states).map(|(n, s)| told(n, *s)).collect();
+        let key = kms::CryptoKey {
+            name: name.to_string(),
+            primary: versions.iter().find(|v| v.name.ends_with(&format!("/{primary}"))).cloned(),
+            purpose: CryptoKeyPurpose::EncryptDecrypt.into(),
+            ..Default::default()
+        };
+        let versions = versions.iter().map(|told| version(&name, told).unwrap()).collect();
+        Described { name, key, versions }
+    }
+
+    #[test]
+    fn a_key_is_what_its_versions_are() {
+        use State::{Destroyed as Gone, DestroyScheduled as Going, Disabled, Enabled};
+        let table: [(&[State], u64, KeyState); 8] = [
+            (&[Enabled], 1, KeyState::Enabled),
+            (&[Disabled, Enabled], 2, KeyState::Enabled),
+            (&[Enabled, Disabled], 2, KeyState::DecryptOnly),
+            (&[Disabled, Disabled], 2, KeyState::Disabled),
+            (&[Going, Going], 2, KeyState::PendingDeletion),
+            (&[Gone, Going], 2, KeyState::PendingDeletion),
+            (&[Going, Disabled], 2, KeyState::Disabled),
+            (&[Gone, Gone], 2, KeyState::Destroyed),
+        ];
+        for (states, primary, expected) in table {
+            assert_eq!(described(primary, states).state(), expected, "{states:?}");
+        }
+    }
+
+    #[test]
+    fn versions_are_older_than_the_primary_or_wait_for_it() {
+        let info = described(2, &[State::Enabled; 3]).info();
+        let states: Vec<_> = info.versions.iter().map(|version| version.state).collect();
+        assert_eq!(states, [KeyState::DecryptOnly, KeyState::Enabled, KeyState::Staged]);
+        assert_eq!(info.rotated_at, SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(2)));
+        assert_eq!(described(1, &[State::Enabled]).info().rotated_at, None);
+    }
+}

@@ -1,0 +1,340 @@
+//! `KmsProvider`: using keys.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use gcloud_sdk::google::cloud::kms::v1::{GetKeyRingRequest, KeyRing};
+use http::{Request, Response};
+use tonic::body::Body;
+use tonic::metadata::MetadataMap;
+use tonic::{Code, Status};
+use tower::Service;
+use vault_crypto_core::{
+    Capabilities, Clock, CryptoError, DATA_KEY_LEN, DataKey, ErrorKind, HealthStatus, KeyId, KeyInfo,
+    KmsProvider, MAX_WRAP_LEN, Operation, RandomSource, Result, Scope, SecureBytes, WrapContext,
+    WrappedKey,
+};
+
+use crate::client::Client;
+use crate::error::{Verb, classify, invalid};
+use crate::names::{self, KeyName, RingName};
+use crate::transport::{self, BoxError};
+use crate::{GcpCredentials, GcpKmsConfig, binding};
+
+/// What the service ever makes of a payload that we take, with room to spare; longer bytes are not its own.
+const MAX_CIPHERTEXT_LEN: usize = 64 * 1_024;
+const MAX_RANDOM_LEN: usize = 1_024;
+/// `cloudkms` destroys no version sooner than after a day.
+pub(crate) const MIN_WINDOW_DAYS: u32 = 1;
+
+/// Keys in Google Cloud KMS.
+///
+/// It needs a tokio runtime, and stays on the one that connected it.
+pub struct GcpKmsProvider {
+    pub(crate) client: Client,
+    pub(crate) ring: RingName,
+    pub(crate) clock: Arc<dyn Clock>,
+    #[cfg(feature = "admin")]
+    pub(crate) destroy_delay: Option<Duration>,
+    #[cfg(feature = "admin")]
+    pub(crate) hsm: bool,
+    random: Arc<dyn RandomSource>,
+    credentials: GcpCredentials,
+    call_timeout: Duration,
+}
+
+impl GcpKmsProvider {
+    /// Takes the settings. The first call connects; only the login may ask its service sooner, from a task
+    /// that Google's login library starts.
+    ///
+    /// # Errors
+    /// `InvalidInput` for settings that cannot work, `Io` for a credentials file that cannot be read.
+    #[expect(clippy::unused_async, reason = "the SDK's logins start tasks: a runtime must be there")]
+    pub async fn connect(config: GcpKmsConfig) -> Result<Self> {
+        config.check()?;
+        let client = Client::connect(&config)?;
+        Self::over(client, config)
+    }
+
+    /// Over a transport that the caller made: a `tonic` channel, or one in the SDK's
+    /// [`GoogleAuthMiddlewareLayer`](crate::sdk::gcloud_sdk::GoogleAuthMiddlewareLayer). The settings of
+    /// endpoint, credentials, roots, proxy and pool are then the caller's own.
+    ///
+    /// # Errors
+    /// `InvalidInput` for settings that cannot work.
+    pub fn with_client<S>(service: S, config: GcpKmsConfig) -> Result<Self>
+    where
+        S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + Sync + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send + 'static,
+    {
+        config.check()?;
+        let client = Client::over(transport::boxed(service), Vec::new(), None, &config);
+        Self::over(client, config)
+    }
+
+    fn over(client: Client, config: GcpKmsConfig) -> Result<Self> {
+        Ok(Self {
+            client,
+            ring: config.check()?,
+            #[cfg(feature = "admin")]
+            destroy_delay: config.destroy_delay,
+            #[cfg(feature = "admin")]
+            hsm: config.hsm,
+            clock: config.clock,
+            random: config.random,
+            credentials: config.credentials,
+            call_timeout: config.call_timeout,
+        })
+    }
+
+    /// The account that asks, after fetching a token as a proof that the login works.
+    ///
+    /// # Errors
+    /// `PermissionDenied` for a refused login, `Unavailable` where the login service does not answer.
+    pub async fn who_am_i(&self) -> Result<String> {
+        let in_login = |error: CryptoError| error.in_operation(Operation::LogIn);
+        self.client.log_in().await.map_err(in_login)?;
+        self.credentials.principal(self.call_timeout).await.map_err(in_login)
+    }
+
+    /// What time the service has; `None` where its answer does not say.
+    ///
+    /// # Errors
+    /// Where the service does not answer at all.
+    pub async fn server_time(&self) -> Result<Option<SystemTime>> {
+        match self.ask().await {
+            Ok(answer) => Ok(date(answer.metadata())),
+            // A refusal is an answer too, and has a date.
+            Err(status) => match date(status.metadata()) {
+                Some(time) => Ok(Some(time)),
+                None => Err(classify(&status, Verb::Other).in_operation(Operation::HealthCheck)),
+            },
+        }
+    }
+
+    /// The cheapest question that names no key.
+    async fn ask(&self) -> std::result::Result<tonic::Response<KeyRing>, Status> {
+        let name = self.ring.as_str();
+        let message = GetKeyRingRequest { name: name.to_owned() };
+        self.client.kms().get_key_ring(self.client.request("name", name, message)).await
+    }
+
+    /// Runs `call` with the key's checked name; errors say operation and key.
+    pub(crate) async fn on_key<T>(
+        &self,
+        key_id: &KeyId,
+        operation: Operation,
+        call: impl AsyncFnOnce(&KeyName) -> Result<T>,
+    ) -> Result<T> {
+        let name = match KeyName::parse(key_id, &self.ring) {
+            Ok(name) => name,
+            Err(error) => return Err(error.in_operation(operation)),
+        };
+        call(&name).await.map_err(|error| match error.operation() {
+            Operation::LogIn => error.with_key_id(&name.key_id()),
+            _ => error.in_operation(operation).with_key_id(&name.key_id()),
+        })
+    }
+
+    async fn wrap(&self, key: &KeyName, plaintext: &SecureBytes, aad: &[u8]) -> Result<WrappedKey> {
+        let sealed = self.client.encrypt(key, plaintext.as_slice(), aad).await?;
+        Ok(WrappedKey::new(sealed.ciphertext, key.key_id(), names::version(sealed.version)))
+    }
+}
+
+#[async_trait]
+impl KmsProvider for GcpKmsProvider {
+    fn provider_type(&self) -> &'static str {
+        "gcp-kms"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let mut all = Capabilities::none();
+        all.binds_scope = true;
+        all.reports_version = true;
+        all.native_rotation = true;
+        all.staged_rotation = true;
+        all.named_keys = true;
+        all.tags = true;
+        all.deletion_window_days = Some(MIN_WINDOW_DAYS);
+        all.max_payload_len = MAX_WRAP_LEN;
+        all.disabling = true;
+        all.rotation_period = true;
+        all.random_bytes = true;
+        // Not `verifies_version`: Decrypt does not say which version it used. Not `descriptions`.
+        all
+    }
+
+    fn canonical_key_id(&self, key_id: &KeyId) -> Option<KeyId> {
+        KeyName::parse(key_id, &self.ring).ok().map(|name| name.key_id())
+    }
+
+    async fn generate_data_key(&self, key_id: &KeyId, context: &WrapContext) -> Result<DataKey> {
+        self.on_key(key_id, Operation::GenerateDataKey, async |key| {
+            let mut plaintext = SecureBytes::zeroed(DATA_KEY_LEN);
+            self.random.fill(plaintext.as_mut_slice())?;
+            let wrapped = self.wrap(key, &plaintext, &binding::wrapped_key(context)).await?;
+            DataKey::new(plaintext, wrapped)
+        })
+        .await
+    }
+
+    async fn wrap_data_key(
+        &self,
+        key_id: &KeyId,
+        plaintext: &SecureBytes,
+        context: &WrapContext,
+    ) -> Result<WrappedKey> {
+        self.on_key(key_id, Operation::WrapDataKey, async |key| {
+            check_payload(plaintext.len())?;
+            self.wrap(key, plaintext, &binding::wrapped_key(context)).await
+        })
+        .await
+    }
+
+    async fn decrypt_data_key(
+        &self,
+        wrapped: &WrappedKey,
+        context: &WrapContext,
+    ) -> Result<SecureBytes> {
+        self.on_key(&wrapped.key_id, Operation::DecryptDataKey, async |key| {
+            check_ciphertext(&wrapped.bytes)?;
+            self.client.decrypt(key, &wrapped.bytes, &binding::wrapped_key(context)).await
+        })
+        .await
+    }
+
+    async fn rewrap_data_key(
+        &self,
+        wrapped: &WrappedKey,
+        to: &KeyId,
+        context: &WrapContext,
+    ) -> Result<WrappedKey> {
+        let aad = binding::wrapped_key(context);
+        // Both names are looked at before anything is opened.
+        let target = KeyName::parse(to, &self.ring)
+            .map_err(|error| error.in_operation(Operation::RewrapDataKey))?;
+        let opened = self
+            .on_key(&wrapped.key_id, Operation::RewrapDataKey, async |key| {
+                check_ciphertext(&wrapped.bytes)?;
+                self.client.decrypt(key, &wrapped.bytes, &aad).await
+            })
+            .await?;
+        let wrap = async |key: &KeyName| self.wrap(key, &opened, &aad).await;
+        self.on_key(&target.key_id(), Operation::RewrapDataKey, wrap).await
+    }
+
+    async fn encrypt(&self, key_id: &KeyId, plaintext: &[u8], scope: &Scope) -> Result<Vec<u8>> {
+        self.on_key(key_id, Operation::Encrypt, async |key| {
+            check_payload(plaintext.len())?;
+            let sealed = self.client.encrypt(key, plaintext, &binding::payload(scope)).await?;
+            Ok(sealed.ciphertext)
+        })
+        .await
+    }
+
+    async fn decrypt(
+        &self,
+        key_id: &KeyId,
+        ciphertext: &[u8],
+        scope: &Scope,
+    ) -> Result<SecureBytes> {
+        self.on_key(key_id, Operation::Decrypt, async |key| {
+            check_ciphertext(ciphertext)?;
+            self.client.decrypt(key, ciphertext, &binding::payload(scope)).await
+        })
+        .await
+    }
+
+    async fn describe_key(&self, key_id: &KeyId) -> Result<KeyInfo> {
+        self.on_key(key_id, Operation::DescribeKey, async |key| {
+            Ok(self.client.describe(key).await?.info())
+        })
+        .await
+    }
+
+    async fn health_check(&self) -> Result<HealthStatus> {
+        let asked_at = self.clock.monotonic();
+        let answer = self.ask().await;
+        let latency = self.clock.monotonic().saturating_sub(asked_at);
+        let status = match answer {
+            Ok(_) => HealthStatus::healthy(format!("Cloud KMS answers for {}", self.ring)),
+            // Who may only use keys may not look at their ring, and needs not.
+            Err(status) if status.code() == Code::PermissionDenied => HealthStatus::healthy(format!(
+                "Cloud KMS answers; the account may not read {}",
+                self.ring
+            )),
+            Err(status) => {
+                let error = classify(&status, Verb::Other);
+                return Ok(match error.kind() {
+                    ErrorKind::Unavailable | ErrorKind::TimedOut => {
+                        HealthStatus::unhealthy(error.to_string())
+                    }
+                    _ => HealthStatus::unhealthy(error.to_string()).with_latency(latency),
+                });
+            }
+        };
+        Ok(status.with_latency(latency))
+    }
+
+    async fn random_bytes(&self, len: usize) -> Result<SecureBytes> {
+        let operation = Operation::RandomBytes;
+        if !(1..=MAX_RANDOM_LEN).contains(&len) {
+            return Err(invalid("1 to 1024 random bytes at a time").in_operation(operation));
+        }
+        let location = self.ring.location();
+        self.client.random(location, len).await.map_err(|error| error.in_operation(operation))
+    }
+}
+
+impl fmt::Debug for GcpKmsProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GcpKmsProvider")
+            .field("key_ring", &self.ring.as_str())
+            .field("credentials", &self.credentials)
+            .finish_non_exhaustive()
+    }
+}
+
+fn check_payload(len: usize) -> Result<()> {
+    if (1..=MAX_WRAP_LEN).contains(&len) {
+        return Ok(());
+    }
+    Err(invalid("a KMS takes 1 to 4096 bytes; seal longer data with an envelope"))
+}
+
+/// The service takes nothing else for a ciphertext, so it is not asked.
+fn check_ciphertext(bytes: &[u8]) -> Result<()> {
+    if (1..=MAX_CIPHERTEXT_LEN).contains(&bytes.len()) {
+        return Ok(());
+    }
+    Err(CryptoError::new(ErrorKind::Malformed, Operation::Decrypt)
+        .with_detail("these bytes were not made by Cloud KMS"))
+}
+
+/// The answer's `date` (RFC 9110, section 5.6.7).
+fn date(metadata: &MetadataMap) -> Option<SystemTime> {
+    use time::OffsetDateTime;
+    use time::format_description::well_known::Rfc2822;
+    let text = metadata.get("date")?.to_str().ok()?;
+    OffsetDateTime::parse(text, &Rfc2822).ok().map(SystemTime::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_of_answers_are_read() {
+        let mut metadata = MetadataMap::new();
+        assert_eq!(date(&metadata), None);
+        metadata.insert("date", "Sun, 06 Nov 1994 08:49:37 GMT".parse().unwrap());
+        let expected = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(784_111_777));
+        assert_eq!(date(&metadata), expected);
+        metadata.insert("date", "yesterday".parse().unwrap());
+        assert_eq!(date(&metadata), None);
+    }
+}
