@@ -10,8 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use azure_core::json::to_json;
 use azure_security_keyvault_keys::models::{
-    CreateKeyParameters, Key, KeyAttributes, KeyClientUpdateKeyPropertiesOptions, KeyOperation, KeyType,
-    UpdateKeyPropertiesParameters,
+    CreateKeyParameters, Key, KeyAttributes, KeyClientUpdateKeyPropertiesOptions, KeyOperation,
+    KeyType, UpdateKeyPropertiesParameters,
 };
 use futures_util::TryStreamExt as _;
 use vault_crypto_core::{
@@ -53,12 +53,18 @@ impl KmsAdmin for AzureKmsProvider {
         self.create(&name, bits, tags).await.map_err(failed)
     }
 
-    async fn rotate_key(&self, key_id: &KeyId, options: RotateOptions) -> Result<KeyRotationResult> {
+    async fn rotate_key(
+        &self,
+        key_id: &KeyId,
+        options: RotateOptions,
+    ) -> Result<KeyRotationResult> {
         let operation = Operation::RotateKey;
         let (name, canonical) = self.named(key_id, operation)?;
         let failed = |fault: Fault| fault.into_error(operation).with_key_id(&canonical);
         if options.stage {
-            return Err(failed(unsupported("Key Vault makes a new version current at once; rotate without staging")));
+            return Err(failed(unsupported(
+                "Key Vault makes a new version current at once; rotate without staging",
+            )));
         }
         let new = self.rotate(&name).await.map_err(failed)?;
         let at = new.created().unwrap_or_else(|| self.clock.now());
@@ -131,7 +137,9 @@ impl AzureKmsProvider {
             Err(fault) => return Err(fault),
         }
         if self.describe_deleted(name).await?.is_some() {
-            return Err(conflict("a deleted key of this name can be recovered; recover or purge it"));
+            return Err(conflict(
+                "a deleted key of this name can be recovered; recover or purge it",
+            ));
         }
         let parameters = CreateKeyParameters {
             kty: Some(if self.hsm_keys { KeyType::RsaHsm } else { KeyType::Rsa }),
@@ -201,14 +209,18 @@ impl AzureKmsProvider {
         }
         let key = match self.living(name).await {
             Err(fault) if fault.kind == ErrorKind::KeyUnusable => {
-                return Err(conflict("its deletion is scheduled already; cancel it to choose again"));
+                return Err(conflict(
+                    "its deletion is scheduled already; cancel it to choose again",
+                ));
             }
             key => key?,
         };
         let kept = key.attributes.as_ref().and_then(|attributes| attributes.recoverable_days);
         let kept = kept.and_then(|days| u32::try_from(days).ok()).unwrap_or_default();
         if kept < pending_days {
-            return Err(wrong("the vault keeps deleted keys for fewer days than asked; its retention is the vault's setting"));
+            return Err(wrong(
+                "the vault keeps deleted keys for fewer days than asked; its retention is the vault's setting",
+            ));
         }
         // First, so that a recovered key is disabled.
         self.switch(name, false).await?;
@@ -281,7 +293,10 @@ impl AzureKmsProvider {
         let mut kids: Vec<String> = self.ask(living).await?;
         kids.extend(self.ask(deleted).await?);
         if kids.len() > MAX_KEYS {
-            return Err(Fault::new(ErrorKind::LimitExceeded, "more than 25,000 keys are not listed"));
+            return Err(Fault::new(
+                ErrorKind::LimitExceeded,
+                "more than 25,000 keys are not listed",
+            ));
         }
         let name = |kid: &String| self.vault.name_of(kid).ok_or_else(Fault::not_understood);
         kids.iter().map(name).collect()
@@ -306,7 +321,9 @@ impl AzureKmsProvider {
         match self.current(name).await {
             Err(fault) if fault.is_not_found() || fault.is_mid_deletion() => {
                 Err(match self.explain(fault, name, None).await {
-                    fault if fault.kind == ErrorKind::KeyUnusable => Fault::new(fault.kind, PENDING),
+                    fault if fault.kind == ErrorKind::KeyUnusable => {
+                        Fault::new(fault.kind, PENDING)
+                    }
                     fault => fault,
                 })
             }
@@ -355,7 +372,9 @@ fn tags_of(tags: BTreeMap<String, String>, description: &str) -> Result<Tags, Fa
     }
     let short = |text: &str| text.chars().count() <= MAX_TAG_LEN;
     if all.len() > MAX_TAGS || !all.iter().all(|(name, value)| short(name) && short(value)) {
-        return Err(unsupported("Key Vault keeps 15 tags, a description counted, of 256 characters each"));
+        return Err(unsupported(
+            "Key Vault keeps 15 tags, a description counted, of 256 characters each",
+        ));
     }
     Ok(all)
 }

@@ -185,19 +185,20 @@ fn headers(map: &reqwest::header::HeaderMap) -> Headers {
 
 /// Reads what went wrong out of the chain of causes and leaves its texts behind.
 fn fault(error: &reqwest::Error) -> WireFault {
-    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
-    while let Some(error) = cause {
-        let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if error.is::<rustls::Error>() || inside.is_some_and(|inside| inside.is::<rustls::Error>()) {
-            return WireFault::Untrusted;
-        }
-        cause = error.source();
-    }
     match () {
+        () if is_of_tls(error) => WireFault::Untrusted,
         () if error.is_timeout() => WireFault::TimedOut,
         () if error.is_connect() => WireFault::Unreachable,
         () => WireFault::Broken,
     }
+}
+
+/// Whether TLS ended it. An `io::Error` hides the error that it carries from `source`.
+fn is_of_tls(error: &(dyn StdError + 'static)) -> bool {
+    let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>()
+        || inside.is_some_and(|inside| is_of_tls(inside))
+        || error.source().is_some_and(is_of_tls)
 }
 
 pub(crate) fn invalid(detail: &'static str) -> CryptoError {

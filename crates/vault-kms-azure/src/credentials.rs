@@ -88,8 +88,7 @@ impl Login {
         Ok(match &self.credentials {
             AzureCredentials::ManagedIdentity { client_id } => {
                 let user_assigned_id = client_id.clone().map(UserAssignedId::ClientId);
-                let options =
-                    ManagedIdentityCredentialOptions { user_assigned_id, client_options };
+                let options = ManagedIdentityCredentialOptions { user_assigned_id, client_options };
                 ManagedIdentityCredential::new(Some(options))?
             }
             AzureCredentials::WorkloadIdentity => {

@@ -7,7 +7,8 @@ use std::time::SystemTime;
 
 use azure_core::time::OffsetDateTime;
 use azure_security_keyvault_keys::models::{
-    JsonWebKey, Key, KeyAttributes, KeyClientGetKeyOptions, KeyProperties, KeyRotationPolicy, KeyType,
+    JsonWebKey, Key, KeyAttributes, KeyClientGetKeyOptions, KeyProperties, KeyRotationPolicy,
+    KeyType,
 };
 use futures_util::TryStreamExt as _;
 use vault_crypto_core::{ErrorKind, KeyInfo, KeySpec, KeyState, KeyVersion, KeyVersionInfo};
@@ -57,9 +58,7 @@ impl AzureKmsProvider {
     pub(crate) async fn describe(&self, name: &KeyName) -> Result<KeyInfo, Fault> {
         match self.current(name).await {
             Ok(key) => self.describe_living(name, key).await,
-            Err(fault) if fault.is_not_found() => {
-                self.describe_deleted(name).await?.ok_or(fault)
-            }
+            Err(fault) if fault.is_not_found() => self.describe_deleted(name).await?.ok_or(fault),
             Err(fault) => Err(fault),
         }
     }
@@ -126,7 +125,12 @@ impl AzureKmsProvider {
     }
 
     /// Id, kind, tags and description.
-    fn begin(&self, name: &KeyName, web_key: &JsonWebKey, tags: Option<Tags>) -> Result<KeyInfo, Fault> {
+    fn begin(
+        &self,
+        name: &KeyName,
+        web_key: &JsonWebKey,
+        tags: Option<Tags>,
+    ) -> Result<KeyInfo, Fault> {
         let mut info = KeyInfo::new(self.vault.key_id(name), KeyState::Enabled);
         info.spec = spec_of(web_key)?;
         let mut tags: BTreeMap<String, String> = tags.unwrap_or_default().into_iter().collect();
@@ -164,7 +168,10 @@ impl AzureKmsProvider {
             Ok(all)
         };
         let listed: Vec<KeyProperties> = self.ask(listing).await?;
-        listed.into_iter().map(|one| self.version_of(name, one.kid.as_deref(), one.attributes)).collect()
+        listed
+            .into_iter()
+            .map(|one| self.version_of(name, one.kid.as_deref(), one.attributes))
+            .collect()
     }
 
     pub(crate) fn version_of(
@@ -173,11 +180,12 @@ impl AzureKmsProvider {
         kid: Option<&str>,
         attributes: Option<KeyAttributes>,
     ) -> Result<Version, Fault> {
-        let version = kid.and_then(|kid| self.vault.version_in(kid, name)).filter(can_be_asked);
+        let version = self.vault.version_in(kid.ok_or_else(Fault::not_understood)?, name);
+        let version = version.filter(can_be_asked).ok_or_else(Fault::of_another_key)?;
         let attributes = attributes.unwrap_or_default();
         // Key Vault's default where a key says nothing.
         let enabled = attributes.enabled.unwrap_or(true);
-        Ok(Version { version: version.ok_or_else(Fault::not_understood)?, enabled, attributes })
+        Ok(Version { version, enabled, attributes })
     }
 
     /// The key's rotation policy; every key has one, be it empty.
@@ -210,7 +218,9 @@ impl AzureKmsProvider {
         let Ok(answer) = self.ask(self.client.get_key(name.as_str(), Some(options))).await else {
             return fault;
         };
-        let Ok(Key { attributes: Some(attributes), .. }) = answer.into_model() else { return fault };
+        let Ok(Key { attributes: Some(attributes), .. }) = answer.into_model() else {
+            return fault;
+        };
         let now = OffsetDateTime::from(self.clock.now());
         let says = match () {
             () if attributes.enabled == Some(false) => "it is disabled; enable it to use it",
@@ -227,7 +237,9 @@ fn spec_of(web_key: &JsonWebKey) -> Result<KeySpec, Fault> {
     match (&web_key.kty, &web_key.n) {
         (Some(KeyType::Rsa | KeyType::RsaHsm), Some(modulus)) => {
             let bits = modulus.iter().skip_while(|byte| **byte == 0).count() * 8;
-            u16::try_from(bits).map(|bits| KeySpec::Rsa { bits }).map_err(|_| Fault::not_understood())
+            u16::try_from(bits)
+                .map(|bits| KeySpec::Rsa { bits })
+                .map_err(|_| Fault::not_understood())
         }
         (Some(_), _) => Err(Fault::new(ErrorKind::Unsupported, unsupported)),
         _ => Err(Fault::not_understood()),

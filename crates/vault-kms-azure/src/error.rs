@@ -24,21 +24,61 @@ type Row = (u16, &'static str, ErrorKind, &'static str);
 const TABLE: &[Row] = &[
     (400, "BadParameter", ErrorKind::InvalidInput, "the vault does not take these parameters"),
     (400, "", ErrorKind::InvalidInput, "the vault does not take this request"),
-    (401, "", ErrorKind::PermissionDenied, "the vault does not accept the token; see the login and its tenant"),
-    (403, "KeyDisabled", ErrorKind::KeyUnusable, "the key or this version is disabled; enable it to use it"),
+    (
+        401,
+        "",
+        ErrorKind::PermissionDenied,
+        "the vault does not accept the token; see the login and its tenant",
+    ),
+    (
+        403,
+        "KeyDisabled",
+        ErrorKind::KeyUnusable,
+        "the key or this version is disabled; enable it to use it",
+    ),
     (403, "KeyNotYetValid", ErrorKind::KeyUnusable, "the key is not valid yet"),
     (403, "KeyExpired", ErrorKind::KeyUnusable, "the key has expired for this; rotate it"),
-    (403, "KeyOperationForbidden", ErrorKind::KeyUnusable, "the key's own list of operations lacks this one"),
-    (403, "ForbiddenByFirewall", ErrorKind::PermissionDenied, "the vault's firewall refuses this network"),
-    (403, "ForbiddenByConnection", ErrorKind::PermissionDenied, "the vault is reached by private endpoints alone"),
+    (
+        403,
+        "KeyOperationForbidden",
+        ErrorKind::KeyUnusable,
+        "the key's own list of operations lacks this one",
+    ),
+    (
+        403,
+        "ForbiddenByFirewall",
+        ErrorKind::PermissionDenied,
+        "the vault's firewall refuses this network",
+    ),
+    (
+        403,
+        "ForbiddenByConnection",
+        ErrorKind::PermissionDenied,
+        "the vault is reached by private endpoints alone",
+    ),
     (403, "ForbiddenByRbac", ErrorKind::PermissionDenied, "no role of this login allows this"),
-    (403, "ForbiddenByPolicy", ErrorKind::PermissionDenied, "the vault's access policy does not allow this"),
-    (403, "AccessDenied", ErrorKind::PermissionDenied, "the vault's access policy does not allow this"),
+    (
+        403,
+        "ForbiddenByPolicy",
+        ErrorKind::PermissionDenied,
+        "the vault's access policy does not allow this",
+    ),
+    (
+        403,
+        "AccessDenied",
+        ErrorKind::PermissionDenied,
+        "the vault's access policy does not allow this",
+    ),
     (403, "", ErrorKind::PermissionDenied, "the vault does not allow this to this login"),
     (404, "", ErrorKind::KeyNotFound, "the vault has no such key or version"),
     (405, "", ErrorKind::Unsupported, "the vault does not have this operation"),
     (408, "", ErrorKind::TimedOut, "the vault says that it took too long"),
-    (409, "ObjectIsDeletedButRecoverable", ErrorKind::Conflict, "a deleted key of this name can be recovered"),
+    (
+        409,
+        "ObjectIsDeletedButRecoverable",
+        ErrorKind::Conflict,
+        "a deleted key of this name can be recovered",
+    ),
     (409, "ObjectIsBeingDeleted", ErrorKind::Conflict, "the key is being deleted"),
     (409, "ObjectIsBeingRecovered", ErrorKind::Conflict, "the key is being recovered"),
     (409, "", ErrorKind::Conflict, "the key is in another state, or somebody else changes it"),
@@ -75,6 +115,16 @@ impl Fault {
         Self::new(ErrorKind::Unavailable, NOT_UNDERSTOOD)
     }
 
+    /// Not the bytes, the key or the version of sealing: one answer that says no more.
+    pub(crate) fn not_authentic() -> Self {
+        Self::new(ErrorKind::AuthenticationFailed, "")
+    }
+
+    /// An answer that names another key or version than the asked one.
+    pub(crate) fn of_another_key() -> Self {
+        Self::not_authentic()
+    }
+
     pub(crate) fn no_such_version() -> Self {
         Self::new(ErrorKind::KeyNotFound, "the vault does not have the version that wrapped this")
     }
@@ -107,6 +157,9 @@ impl Fault {
 
     pub(crate) fn into_error(self, operation: Operation) -> CryptoError {
         let operation = if self.logging_in { Operation::LogIn } else { operation };
+        if self.kind == ErrorKind::AuthenticationFailed {
+            return CryptoError::authentication_failed(operation);
+        }
         let mut error = CryptoError::new(self.kind, operation).with_detail(self.says);
         if let Some(wait) = self.retry_after {
             error = error.with_retry_after(wait);
@@ -130,7 +183,9 @@ pub(crate) fn classify(error: &azure_core::Error, clock: &dyn Clock) -> Fault {
             _ if fault.status.is_some() => "the login service refused these credentials",
             _ => fault.says,
         };
-        if fault.status.is_some_and(|status| (400..500).contains(&status)) && fault.kind != ErrorKind::Throttled {
+        if fault.status.is_some_and(|status| (400..500).contains(&status))
+            && fault.kind != ErrorKind::Throttled
+        {
             fault.kind = ErrorKind::PermissionDenied;
         }
     }
@@ -175,7 +230,9 @@ fn of_answer(status: u16, answer: Option<&RawResponse>, clock: &dyn Clock) -> Fa
     let (code, kind, says) = match specific.or_else(|| row(status, "")) {
         Some((_, code, kind, says)) => (*code, *kind, *says),
         None if status >= 500 => ("", ErrorKind::Unavailable, BROKEN),
-        None if status >= 400 => ("", ErrorKind::InvalidInput, "the vault does not take this request"),
+        None if status >= 400 => {
+            ("", ErrorKind::InvalidInput, "the vault does not take this request")
+        }
         None => ("", ErrorKind::Unavailable, NOT_UNDERSTOOD),
     };
     let retry_after = answer.and_then(|answer| retry_after(answer, clock));
@@ -249,7 +306,9 @@ impl WireFault {
         match self {
             Self::TimedOut => "no answer in time",
             Self::Unreachable => "no connection; see the address, the network and the proxy",
-            Self::Untrusted => "the server's certificate is not trusted for its name; is this the vault?",
+            Self::Untrusted => {
+                "the server's certificate is not trusted for its name; is this the vault?"
+            }
             Self::Broken => "the connection broke before the whole answer was there",
             Self::TooLong => "the answer is longer than any of Key Vault's",
             Self::ForeignHost => "an answer led to another host than the vault's",
@@ -262,9 +321,11 @@ impl From<&WireFault> for Fault {
     fn from(fault: &WireFault) -> Self {
         let kind = match fault {
             WireFault::TimedOut => ErrorKind::TimedOut,
-            WireFault::Untrusted | WireFault::ForeignHost => ErrorKind::PermissionDenied,
+            WireFault::ForeignHost => ErrorKind::PermissionDenied,
             WireFault::NotSent => ErrorKind::Internal,
-            WireFault::Unreachable | WireFault::Broken | WireFault::TooLong => ErrorKind::Unavailable,
+            // Of a server with a wrong certificate nothing is known, not even that it is the vault.
+            WireFault::Unreachable | WireFault::Untrusted => ErrorKind::Unavailable,
+            WireFault::Broken | WireFault::TooLong => ErrorKind::Unavailable,
         };
         Self::new(kind, fault.says())
     }
@@ -287,7 +348,9 @@ pub(crate) enum LoginFault {
 impl LoginFault {
     fn says(self) -> &'static str {
         match self {
-            Self::NotAToken => "the login gave a token with blanks, line breaks or other strange characters",
+            Self::NotAToken => {
+                "the login gave a token with blanks, line breaks or other strange characters"
+            }
         }
     }
 }
@@ -315,13 +378,18 @@ mod tests {
         }
         let status = StatusCode::from(status);
         let raw = RawResponse::from_bytes(status, headers, body.as_bytes());
-        let kind = SdkErrorKind::HttpResponse { status, error_code: None, raw_response: Some(Box::new(raw)) };
+        let kind = SdkErrorKind::HttpResponse {
+            status,
+            error_code: None,
+            raw_response: Some(Box::new(raw)),
+        };
         classify(&azure_core::Error::new(kind, "a server's words"), &SystemClock::new())
     }
 
     #[test]
     fn the_most_specific_code_decides() {
-        let disabled = r#"{"error":{"code":"Forbidden","message":"m","innererror":{"code":"KeyDisabled"}}}"#;
+        let disabled =
+            r#"{"error":{"code":"Forbidden","message":"m","innererror":{"code":"KeyDisabled"}}}"#;
         assert_eq!(answered(403, disabled, None).kind, ErrorKind::KeyUnusable);
         let policy = r#"{"error":{"code":"Forbidden","message":"m","innererror":{"code":"ForbiddenByPolicy"}}}"#;
         assert_eq!(answered(403, policy, None).kind, ErrorKind::PermissionDenied);
@@ -331,11 +399,19 @@ mod tests {
 
     #[test]
     fn whatever_the_body_is_the_status_is_classified() {
-        for body in ["", "<html>", "{}", "[]", "null", r#"{"error":null}"#, r#"{"error":{"code":7}}"#] {
+        for body in
+            ["", "<html>", "{}", "[]", "null", r#"{"error":null}"#, r#"{"error":{"code":7}}"#]
+        {
             for (status, kind) in [
-                (401, ErrorKind::PermissionDenied), (404, ErrorKind::KeyNotFound), (429, ErrorKind::Throttled),
-                (500, ErrorKind::Unavailable), (503, ErrorKind::Unavailable), (409, ErrorKind::Conflict),
-                (418, ErrorKind::InvalidInput), (302, ErrorKind::Unavailable), (201, ErrorKind::Unavailable),
+                (401, ErrorKind::PermissionDenied),
+                (404, ErrorKind::KeyNotFound),
+                (429, ErrorKind::Throttled),
+                (500, ErrorKind::Unavailable),
+                (503, ErrorKind::Unavailable),
+                (409, ErrorKind::Conflict),
+                (418, ErrorKind::InvalidInput),
+                (302, ErrorKind::Unavailable),
+                (201, ErrorKind::Unavailable),
             ] {
                 assert_eq!(answered(status, body, None).kind, kind, "{status} {body}");
             }

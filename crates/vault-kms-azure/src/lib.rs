@@ -9,6 +9,7 @@ mod credentials;
 mod describe;
 mod error;
 mod names;
+mod operate;
 mod provider;
 mod rotation;
 

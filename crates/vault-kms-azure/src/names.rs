@@ -157,7 +157,12 @@ mod tests {
     #[test]
     fn a_key_has_one_id_however_it_is_named() {
         let vault = vault();
-        for id in ["app", "APP", "https://unit.vault.azure.net/keys/app", "https://UNIT.vault.azure.net/keys/App"] {
+        for id in [
+            "app",
+            "APP",
+            "https://unit.vault.azure.net/keys/app",
+            "https://UNIT.vault.azure.net/keys/App",
+        ] {
             let name = vault.name_in(&KeyId::from(id)).unwrap();
             assert_eq!(vault.key_id(&name).as_str(), "https://unit.vault.azure.net/keys/app");
         }
@@ -167,9 +172,22 @@ mod tests {
     fn hostile_names_are_refused() {
         let long = "k".repeat(10_000);
         let hostile = [
-            "", " ", "../secrets/x", "a/b", "a b", "a\nb", "a?b", "a#b", "a%2fb", "k\u{e9}y", "a.b", &long,
-            "https://unit.vault.azure.net/keys/", "https://unit.vault.azure.net/keys/a/0123",
-            "https://unit.vault.azure.net/keys/../x", "https://unit.vault.azure.net/keys/a?x=y",
+            "",
+            " ",
+            "../secrets/x",
+            "a/b",
+            "a b",
+            "a\nb",
+            "a?b",
+            "a#b",
+            "a%2fb",
+            "k\u{e9}y",
+            "a.b",
+            &long,
+            "https://unit.vault.azure.net/keys/",
+            "https://unit.vault.azure.net/keys/a/0123",
+            "https://unit.vault.azure.net/keys/../x",
+            "https://unit.vault.azure.net/keys/a?x=y",
         ];
         for id in hostile {
             let error = vault().name_in(&KeyId::from(id)).unwrap_err();
@@ -209,10 +227,21 @@ mod tests {
     #[test]
     fn addresses_that_are_no_vaults_are_refused() {
         for address in [
-            "", "unit", "http://unit.vault.azure.net", "https://", "https://user@unit.vault.azure.net",
-            "https://unit.vault.azure.net/keys", "https://unit.vault.azure.net/?a=b", "ftp://x", "https://u#f",
+            "",
+            "unit",
+            "http://unit.vault.azure.net",
+            "https://",
+            "https://user@unit.vault.azure.net",
+            "https://unit.vault.azure.net/keys",
+            "https://unit.vault.azure.net/?a=b",
+            "ftp://x",
+            "https://u#f",
         ] {
-            assert_eq!(Vault::parse(address).unwrap_err().kind(), ErrorKind::InvalidInput, "{address}");
+            assert_eq!(
+                Vault::parse(address).unwrap_err().kind(),
+                ErrorKind::InvalidInput,
+                "{address}"
+            );
         }
     }
 }

@@ -10,26 +10,23 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use azure_core::credentials::TokenCredential;
 use azure_core::error::ErrorKind as SdkErrorKind;
-use azure_core::http::RequestContent;
 use azure_core::http::headers::{HeaderName, Headers};
 use azure_core::json::to_json;
 use azure_core::time::parse_rfc7231;
 use azure_security_keyvault_keys::KeyClient;
-use azure_security_keyvault_keys::models::{
-    EncryptionAlgorithm, GetRandomBytesParameters, KeyOperationParameters, KeyOperationResult,
-};
+use azure_security_keyvault_keys::models::GetRandomBytesParameters;
 use vault_crypto_core::{
-    Capabilities, Clock, CryptoError, DATA_KEY_LEN, DataKey, ErrorKind, HealthStatus, KeyId, KeyInfo,
-    KeyVersion, KmsProvider, Operation, RandomSource, Result, Scope, SecureBytes, WrapContext, WrappedKey,
+    Capabilities, Clock, CryptoError, DATA_KEY_LEN, DataKey, ErrorKind, HealthStatus, KeyId,
+    KeyInfo, KmsProvider, Operation, RandomSource, Result, Scope, SecureBytes, WrapContext,
+    WrappedKey,
 };
-use zeroize::Zeroize as _;
 
-use crate::binding::{self, MAX_PAYLOAD_LEN};
+use crate::binding::MAX_PAYLOAD_LEN;
 use crate::client;
 use crate::config::AzureKmsConfig;
 use crate::credentials::{Login, principal};
 use crate::error::{Fault, classify};
-use crate::names::{KeyName, Vault, can_be_asked};
+use crate::names::{KeyName, Vault};
 
 /// Shortest time for which a vault keeps a deleted key, in days.
 pub(crate) const MIN_WINDOW_DAYS: u32 = 7;
@@ -53,13 +50,6 @@ pub struct AzureKmsProvider {
     login: Arc<dyn TokenCredential>,
 }
 
-/// Which of the service's two pairs of operations: each has its own right.
-#[derive(Clone, Copy)]
-enum Use {
-    DataKey,
-    Payload,
-}
-
 impl AzureKmsProvider {
     /// A provider for the vault that `config` names. Nothing is sent yet, and no login is tried.
     ///
@@ -70,7 +60,8 @@ impl AzureKmsProvider {
         let vault = Vault::parse(&config.vault_url)?;
         let options = client::key_options(&config, &vault)?;
         Self::assemble(config, vault, |vault, login| {
-            KeyClient::new(vault.origin(), login, Some(options)).map_err(|_| client::unusable_settings())
+            KeyClient::new(vault.origin(), login, Some(options))
+                .map_err(|_| client::unusable_settings())
         })
     }
 
@@ -82,7 +73,9 @@ impl AzureKmsProvider {
     pub fn with_client(client: KeyClient, config: AzureKmsConfig) -> Result<Self> {
         let vault = Vault::parse(&config.vault_url)?;
         if Vault::parse(client.endpoint().as_str())? != vault {
-            return Err(client::invalid("the client speaks to another vault than the configuration names"));
+            return Err(client::invalid(
+                "the client speaks to another vault than the configuration names",
+            ));
         }
         Self::assemble(config, vault, |_, _| Ok(client))
     }
@@ -125,11 +118,14 @@ impl AzureKmsProvider {
     /// # Errors
     /// What the service says.
     pub async fn server_time(&self) -> Result<Option<SystemTime>> {
-        let asked = client::within(&*self.clock, self.call_timeout, self.client.get_key(PROBE, None));
+        let asked =
+            client::within(&*self.clock, self.call_timeout, self.client.get_key(PROBE, None));
         let told = match asked.await {
             Some(Ok(answer)) => date_of(answer.headers()),
             Some(Err(error)) => match error.kind() {
-                SdkErrorKind::HttpResponse { raw_response: Some(answer), .. } => date_of(answer.headers()),
+                SdkErrorKind::HttpResponse { raw_response: Some(answer), .. } => {
+                    date_of(answer.headers())
+                }
                 _ => return Err(classify(&error, &*self.clock).into_error(Operation::HealthCheck)),
             },
             None => return Err(Fault::timed_out().into_error(Operation::HealthCheck)),
@@ -142,10 +138,34 @@ impl AzureKmsProvider {
         &self,
         call: impl Future<Output = azure_core::Result<T>>,
     ) -> Result<T, Fault> {
-        match client::within(&*self.clock, self.call_timeout, call).await {
-            Some(answer) => answer.map_err(|error| classify(&error, &*self.clock)),
-            None => Err(Fault::timed_out()),
-        }
+        client::within(&*self.clock, self.call_timeout, self.read(call))
+            .await
+            .unwrap_or_else(|| Err(Fault::timed_out()))
+    }
+
+    /// One call to the service as part of what is timed as a whole.
+    pub(crate) async fn read<T>(
+        &self,
+        call: impl Future<Output = azure_core::Result<T>>,
+    ) -> Result<T, Fault> {
+        call.await.map_err(|error| classify(&error, &*self.clock))
+    }
+
+    /// Some calls to the service, all in the time for one.
+    async fn in_time<T>(
+        &self,
+        operation: Operation,
+        key_id: &KeyId,
+        calls: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let answer = client::within(&*self.clock, self.call_timeout, calls).await;
+        answer.unwrap_or_else(|| {
+            let error = Fault::timed_out().into_error(operation);
+            Err(match self.canonical_key_id(key_id) {
+                Some(canonical) => error.with_key_id(&canonical),
+                None => error,
+            })
+        })
     }
 
     /// The name that `key_id` stands for, with its canonical id.
@@ -197,7 +217,9 @@ impl KmsProvider for AzureKmsProvider {
     async fn generate_data_key(&self, key_id: &KeyId, _: &WrapContext) -> Result<DataKey> {
         let mut plaintext = SecureBytes::zeroed(DATA_KEY_LEN);
         self.random.fill(plaintext.as_mut_slice())?;
-        let wrapped = self.wrap(Operation::GenerateDataKey, key_id, &plaintext).await?;
+        let operation = Operation::GenerateDataKey;
+        let wrapping = self.wrap(operation, key_id, &plaintext);
+        let wrapped = self.in_time(operation, key_id, wrapping).await?;
         DataKey::new(plaintext, wrapped)
     }
 
@@ -207,11 +229,13 @@ impl KmsProvider for AzureKmsProvider {
         plaintext: &SecureBytes,
         _: &WrapContext,
     ) -> Result<WrappedKey> {
-        self.wrap(Operation::WrapDataKey, key_id, plaintext).await
+        let operation = Operation::WrapDataKey;
+        self.in_time(operation, key_id, self.wrap(operation, key_id, plaintext)).await
     }
 
     async fn decrypt_data_key(&self, wrapped: &WrappedKey, _: &WrapContext) -> Result<SecureBytes> {
-        self.unwrap(Operation::DecryptDataKey, wrapped).await
+        let operation = Operation::DecryptDataKey;
+        self.in_time(operation, &wrapped.key_id, self.unwrap(operation, wrapped)).await
     }
 
     async fn rewrap_data_key(
@@ -220,39 +244,37 @@ impl KmsProvider for AzureKmsProvider {
         to: &KeyId,
         _: &WrapContext,
     ) -> Result<WrappedKey> {
-        let plaintext = self.unwrap(Operation::RewrapDataKey, wrapped).await?;
-        self.wrap(Operation::RewrapDataKey, to, &plaintext).await
+        let operation = Operation::RewrapDataKey;
+        let rewrapping = async {
+            let plaintext = self.unwrap(operation, wrapped).await?;
+            self.wrap(operation, to, &plaintext).await
+        };
+        self.in_time(operation, &wrapped.key_id, rewrapping).await
     }
 
     async fn encrypt(&self, key_id: &KeyId, plaintext: &[u8], scope: &Scope) -> Result<Vec<u8>> {
-        let operation = Operation::Encrypt;
-        let (name, canonical) = self.named(key_id, operation)?;
-        if plaintext.len() > MAX_PAYLOAD_LEN {
-            return Err(too_long(operation).with_key_id(&canonical));
-        }
-        let whole = binding::enclose(plaintext, scope);
-        let (bytes, version) = self.seal(operation, &name, whole.as_slice(), Use::Payload).await?;
-        binding::pack(&version, &bytes)
-            .ok_or_else(|| Fault::not_understood().into_error(operation).with_key_id(&canonical))
+        let encrypting = self.encrypt_payload(key_id, plaintext, scope);
+        self.in_time(Operation::Encrypt, key_id, encrypting).await
     }
 
-    async fn decrypt(&self, key_id: &KeyId, ciphertext: &[u8], scope: &Scope) -> Result<SecureBytes> {
-        let operation = Operation::Decrypt;
-        let (name, canonical) = self.named(key_id, operation)?;
-        let (version, bytes) = binding::unpack(ciphertext).ok_or_else(|| {
-            CryptoError::new(ErrorKind::Malformed, operation)
-                .with_key_id(&canonical)
-                .with_detail("this is no payload that vaultkit has encrypted under a Key Vault key")
-        })?;
-        let whole = self.open(operation, &name, &version, bytes, Use::Payload).await?;
-        binding::disclose(&whole, scope)
-            .ok_or_else(|| CryptoError::authentication_failed(operation).with_key_id(&canonical))
+    async fn decrypt(
+        &self,
+        key_id: &KeyId,
+        ciphertext: &[u8],
+        scope: &Scope,
+    ) -> Result<SecureBytes> {
+        let decrypting = self.decrypt_payload(key_id, ciphertext, scope);
+        self.in_time(Operation::Decrypt, key_id, decrypting).await
     }
 
     async fn describe_key(&self, key_id: &KeyId) -> Result<KeyInfo> {
         let (name, canonical) = self.named(key_id, Operation::DescribeKey)?;
-        let described = self.describe(&name).await;
-        described.map_err(|fault| fault.into_error(Operation::DescribeKey).with_key_id(&canonical))
+        let described = async {
+            let described = self.describe(&name).await;
+            described
+                .map_err(|fault| fault.into_error(Operation::DescribeKey).with_key_id(&canonical))
+        };
+        self.in_time(Operation::DescribeKey, key_id, described).await
     }
 
     async fn health_check(&self) -> Result<HealthStatus> {
@@ -264,9 +286,9 @@ impl KmsProvider for AzureKmsProvider {
             Ok(_) => HealthStatus::healthy(format!("{vault} answers")),
             Err(fault) if fault.is_not_found() => HealthStatus::healthy(format!("{vault} answers")),
             // Without the right to look at keys; every vault that sees whom it refuses is there.
-            Err(fault) if fault.is_refused_by_right() => {
-                HealthStatus::healthy(format!("{vault} answers, and does not let this login look at keys"))
-            }
+            Err(fault) if fault.is_refused_by_right() => HealthStatus::healthy(format!(
+                "{vault} answers, and does not let this login look at keys"
+            )),
             Err(fault) => {
                 HealthStatus::unhealthy(fault.into_error(Operation::HealthCheck).to_string())
             }
@@ -277,8 +299,9 @@ impl KmsProvider for AzureKmsProvider {
     async fn random_bytes(&self, len: usize) -> Result<SecureBytes> {
         let operation = Operation::RandomBytes;
         if !self.vault.is_managed_hsm() {
-            return Err(CryptoError::new(ErrorKind::Unsupported, operation)
-                .with_detail("a vault gives no random bytes, a Managed HSM does; take the system's"));
+            return Err(CryptoError::new(ErrorKind::Unsupported, operation).with_detail(
+                "a vault gives no random bytes, a Managed HSM does; take the system's",
+            ));
         }
         let count = i32::try_from(len).ok().filter(|len| (1..=1_024).contains(len));
         let count = count.ok_or_else(|| {
@@ -290,7 +313,8 @@ impl KmsProvider for AzureKmsProvider {
         for piece in all.as_mut_slice().chunks_mut(MAX_RANDOM_LEN) {
             let asked = i32::try_from(piece.len()).unwrap_or(count);
             let parameters = GetRandomBytesParameters { count: Some(asked) };
-            let body = to_json(&parameters).map_err(|error| failed(classify(&error, &*self.clock)))?;
+            let body =
+                to_json(&parameters).map_err(|error| failed(classify(&error, &*self.clock)))?;
             let answer = self.ask(self.client.get_random_bytes(body.into(), None)).await;
             let told = answer.map_err(failed)?.into_model().ok().and_then(|told| told.value);
             let told = SecureBytes::new(told.unwrap_or_default());
@@ -301,163 +325,4 @@ impl KmsProvider for AzureKmsProvider {
         }
         Ok(all)
     }
-}
-
-impl AzureKmsProvider {
-    async fn wrap(
-        &self,
-        operation: Operation,
-        key_id: &KeyId,
-        plaintext: &SecureBytes,
-    ) -> Result<WrappedKey> {
-        let (name, canonical) = self.named(key_id, operation)?;
-        if plaintext.is_empty() || plaintext.len() > MAX_PAYLOAD_LEN {
-            return Err(too_long(operation).with_key_id(&canonical));
-        }
-        if binding::is_payload(plaintext.as_slice()) {
-            return Err(client::invalid("these bytes begin as a payload does, and no key does")
-                .in_operation(operation)
-                .with_key_id(&canonical));
-        }
-        let (bytes, version) = self.seal(operation, &name, plaintext.as_slice(), Use::DataKey).await?;
-        Ok(WrappedKey::new(bytes, canonical, version))
-    }
-
-    async fn unwrap(&self, operation: Operation, wrapped: &WrappedKey) -> Result<SecureBytes> {
-        let (name, canonical) = self.named(&wrapped.key_id, operation)?;
-        let plaintext =
-            self.open(operation, &name, &wrapped.version, &wrapped.bytes, Use::DataKey).await?;
-        if binding::is_payload(plaintext.as_slice()) {
-            return Err(CryptoError::authentication_failed(operation).with_key_id(&canonical));
-        }
-        Ok(plaintext)
-    }
-
-    /// What the service made of `plaintext`, and the version that made it.
-    async fn seal(
-        &self,
-        operation: Operation,
-        name: &KeyName,
-        plaintext: &[u8],
-        of: Use,
-    ) -> Result<(Vec<u8>, KeyVersion)> {
-        let told = match self.call_seal(name, plaintext, of).await {
-            Ok(told) => told,
-            Err(fault) => {
-                let fault = self.explain(fault, name, None).await;
-                return Err(fault.into_error(operation).with_key_id(&self.vault.key_id(name)));
-            }
-        };
-        // Another key's answer must not be stored as this one's: nobody could open it.
-        let version = told.kid.as_deref().and_then(|kid| self.vault.version_in(kid, name));
-        match (told.result, version) {
-            (Some(bytes), Some(version)) if binding::is_rsa_len(bytes.len()) => Ok((bytes, version)),
-            _ => Err(CryptoError::authentication_failed(operation).with_key_id(&self.vault.key_id(name))),
-        }
-    }
-
-    async fn call_seal(
-        &self,
-        name: &KeyName,
-        plaintext: &[u8],
-        of: Use,
-    ) -> Result<KeyOperationResult, Fault> {
-        let body = self.body(plaintext)?;
-        let answer = match of {
-            Use::DataKey => self.ask(self.client.wrap_key(name.as_str(), body, None)).await?,
-            Use::Payload => self.ask(self.client.encrypt(name.as_str(), body, None)).await?,
-        };
-        answer.into_model().map_err(|error| classify(&error, &*self.clock))
-    }
-
-    /// The stored version is asked. One that the vault does not have is looked at a second time with the
-    /// current version: if that opens the bytes, what was stored is not true; else it was, and is gone.
-    async fn open(
-        &self,
-        operation: Operation,
-        name: &KeyName,
-        version: &KeyVersion,
-        bytes: &[u8],
-        of: Use,
-    ) -> Result<SecureBytes> {
-        let canonical = self.vault.key_id(name);
-        let failed = || CryptoError::authentication_failed(operation).with_key_id(&canonical);
-        if !binding::is_rsa_len(bytes.len()) {
-            return Err(failed());
-        }
-        let first = if can_be_asked(version) || !version.is_known() {
-            self.call_open(name, version, bytes, of).await
-        } else {
-            Err(Fault::no_such_version())
-        };
-        let fault = match first {
-            Ok(Some(plaintext)) => return Ok(plaintext),
-            Ok(None) => return Err(failed()),
-            Err(fault) => fault,
-        };
-        if fault.is_bad_parameter() {
-            return Err(failed());
-        }
-        if fault.is_not_found() && version.is_known() {
-            let second = self.call_open(name, &KeyVersion::unknown(), bytes, of).await;
-            return Err(match second {
-                Ok(_) => failed(),
-                // The version is inside what `encrypt` gave: bytes like any other of it.
-                Err(fault) if fault.is_bad_parameter() && matches!(of, Use::Payload) => failed(),
-                Err(fault) if fault.is_bad_parameter() => {
-                    Fault::no_such_version().into_error(operation).with_key_id(&canonical)
-                }
-                Err(fault) => {
-                    let fault = self.explain(fault, name, None).await;
-                    fault.into_error(operation).with_key_id(&canonical)
-                }
-            });
-        }
-        let fault = self.explain(fault, name, Some(version)).await;
-        Err(fault.into_error(operation).with_key_id(&canonical))
-    }
-
-    /// `None` if the answer is of another key or version than the one asked.
-    async fn call_open(
-        &self,
-        name: &KeyName,
-        version: &KeyVersion,
-        bytes: &[u8],
-        of: Use,
-    ) -> Result<Option<SecureBytes>, Fault> {
-        let body = self.body(bytes)?;
-        let (name_text, asked) = (name.as_str(), version.as_str());
-        let answer = match of {
-            Use::DataKey => self.ask(self.client.unwrap_key(name_text, asked, body, None)).await?,
-            Use::Payload => self.ask(self.client.decrypt(name_text, asked, body, None)).await?,
-        };
-        let told = answer.into_model().map_err(|error| classify(&error, &*self.clock))?;
-        let plaintext = told.result.map(SecureBytes::new);
-        let told = told.kid.as_deref().and_then(|kid| self.vault.version_in(kid, name));
-        let same = told.is_some_and(|told| {
-            !version.is_known() || told.as_str().eq_ignore_ascii_case(version.as_str())
-        });
-        match plaintext {
-            Some(plaintext) if same => Ok(Some(plaintext)),
-            Some(_) => Ok(None),
-            None => Err(Fault::not_understood()),
-        }
-    }
-
-    /// The request's body; the copy that the SDK's model takes is wiped.
-    fn body(&self, bytes: &[u8]) -> Result<RequestContent<KeyOperationParameters>, Fault> {
-        let mut parameters = KeyOperationParameters {
-            algorithm: Some(EncryptionAlgorithm::RsaOaep256),
-            value: Some(bytes.to_vec()),
-            ..KeyOperationParameters::default()
-        };
-        let body = to_json(&parameters);
-        parameters.value.zeroize();
-        body.map(Into::into).map_err(|error| classify(&error, &*self.clock))
-    }
-}
-
-fn too_long(operation: Operation) -> CryptoError {
-    client::invalid("Key Vault wraps and encrypts 1 to 138 bytes (RSA-OAEP-256 under 2048 bits, less what binds)")
-        .in_operation(operation)
 }

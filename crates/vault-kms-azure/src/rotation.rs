@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use azure_security_keyvault_keys::models::{KeyRotationPolicy, KeyRotationPolicyAction, LifetimeAction};
+use azure_security_keyvault_keys::models::{
+    KeyRotationPolicy, KeyRotationPolicyAction, LifetimeAction,
+};
 
 /// Seconds of a day.
 const DAY: u64 = 24 * 60 * 60;
@@ -90,8 +92,10 @@ mod set {
     }
 
     fn rotation_after(days: u64) -> LifetimeAction {
-        let trigger =
-            LifetimeActionTrigger { time_after_create: Some(format!("P{days}D")), ..Default::default() };
+        let trigger = LifetimeActionTrigger {
+            time_after_create: Some(format!("P{days}D")),
+            ..Default::default()
+        };
         let action = LifetimeActionType { type_prop: Some(KeyRotationPolicyAction::Rotate) };
         LifetimeAction { trigger: Some(trigger), action: Some(action) }
     }

@@ -9,4 +9,5 @@ mod it {
     mod recorded;
     mod secrets;
     mod support;
+    mod transport;
 }

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use vault_crypto_core::ErrorKind::{
-    AuthenticationFailed, Conflict, InvalidInput, KeyNotFound, KeyUnusable, PermissionDenied, Unsupported,
+    AuthenticationFailed, Conflict, InvalidInput, KeyNotFound, KeyUnusable, PermissionDenied,
+    Unsupported,
 };
 use vault_crypto_core::{
-    KeyConfig, KeyId, KeySpec, KeyState, KeyVersion, KmsAdmin as _, KmsProvider as _, RotateOptions,
-    Scope, SecureBytes,
+    KeyConfig, KeyId, KeySpec, KeyState, KeyVersion, KmsAdmin as _, KmsProvider as _,
+    RotateOptions, Scope, SecureBytes,
 };
-use vault_testkit::fakes::azure::{FakeKeyVault, FakeKeyVaultOptions};
 use vault_kms_azure::AzureKmsProvider;
+use vault_testkit::fakes::azure::{FakeKeyVault, FakeKeyVaultOptions};
 
 use super::support::{World, config, context, scope};
 
@@ -48,7 +49,10 @@ async fn a_stored_version_smuggles_nothing_into_a_request() {
     }
     let asked = world.asked();
     let paths: Vec<&str> = asked.iter().map(|call| call.split(' ').nth(1).unwrap()).collect();
-    assert!(paths.iter().all(|path| path.starts_with("/keys/app/") && !path.contains("..")), "{asked:?}");
+    assert!(
+        paths.iter().all(|path| path.starts_with("/keys/app/") && !path.contains("..")),
+        "{asked:?}"
+    );
 }
 
 #[tokio::test]
@@ -131,8 +135,15 @@ async fn a_key_past_its_end_opens_and_does_not_seal() {
     let before = world.kms.describe_key(&key).await.unwrap();
     world.fake.advance(31 * DAY);
     let after = world.kms.describe_key(&key).await.unwrap();
-    assert_eq!((before.versions.len(), after.versions.len()), (1, 2), "the vault rotated by itself");
-    assert_eq!(world.kms.decrypt_data_key(data_key.wrapped(), &context()).await.unwrap(), *data_key.plaintext());
+    assert_eq!(
+        (before.versions.len(), after.versions.len()),
+        (1, 2),
+        "the vault rotated by itself"
+    );
+    assert_eq!(
+        world.kms.decrypt_data_key(data_key.wrapped(), &context()).await.unwrap(),
+        *data_key.plaintext()
+    );
 }
 
 #[tokio::test]
@@ -205,7 +216,10 @@ async fn what_cannot_be_kept_is_refused_before_anything_is_made() {
     let refused = [
         (KeyConfig::new("app").with_description(&long), Unsupported),
         (KeyConfig::new("app").with_tag("a", &long), Unsupported),
-        ((0..16).fold(KeyConfig::new("app"), |config, n| config.with_tag(n.to_string(), "")), Unsupported),
+        (
+            (0..16).fold(KeyConfig::new("app"), |config, n| config.with_tag(n.to_string(), "")),
+            Unsupported,
+        ),
         (KeyConfig::new("app").with_tag("vaultkit-description", "x"), InvalidInput),
     ];
     for (config, kind) in refused {

@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
-use vault_crypto_core::{Clock as _, ErrorKind, KmsProvider as _, Operation, SecureString, SystemClock};
+use vault_crypto_core::{
+    Clock as _, ErrorKind, KmsProvider as _, Operation, SecureString, SystemClock,
+};
 use vault_kms_azure::{AzureCredentials, AzureKmsProvider};
 use vault_testkit::fakes::azure::FakeKeyVault;
 
@@ -104,10 +106,19 @@ async fn a_token_that_the_vault_refuses_is_permission_denied() {
 async fn a_token_with_a_line_break_is_an_error_and_no_panic() {
     let fake = FakeKeyVault::start();
     let good = fake.token(Duration::from_secs(60));
-    for token in [format!("{good}\n"), format!("{good}\r\nx-evil: 1"), "\0".into(), "é".into(), String::new()] {
+    for token in [
+        format!("{good}\n"),
+        format!("{good}\r\nx-evil: 1"),
+        "\0".into(),
+        "é".into(),
+        String::new(),
+    ] {
         let kms = injected(&fake, &fixed_token(token)).await;
         let error = kms.generate_data_key(&"app".into(), &context()).await.unwrap_err();
-        assert_eq!((error.kind(), error.operation()), (ErrorKind::PermissionDenied, Operation::LogIn));
+        assert_eq!(
+            (error.kind(), error.operation()),
+            (ErrorKind::PermissionDenied, Operation::LogIn)
+        );
         let (_, signature) = good.rsplit_once('.').unwrap();
         assert!(!format!("{error:?}").contains(signature));
     }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use vault_crypto_core::{DataKey, KeyConfig, KeyId, KmsAdmin, KmsProvider, Scope, SecureString, WrapContext};
+use vault_crypto_core::{
+    DataKey, KeyConfig, KeyId, KmsAdmin, KmsProvider, Scope, SecureString, WrapContext,
+};
 use vault_kms_azure::{AzureCloud, AzureCredentials, AzureKmsConfig, AzureKmsProvider};
 use vault_testkit::fakes::azure::FakeKeyVault;
 
