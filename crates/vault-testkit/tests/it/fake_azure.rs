@@ -1,0 +1,8 @@
+//! The fake Key Vault, held to recorded traffic of the service and to Microsoft's own client.
+
+mod client;
+mod life;
+mod login;
+mod recorded;
+#[cfg(all(unix, feature = "servers"))]
+mod witness;
