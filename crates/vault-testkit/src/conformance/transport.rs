@@ -14,6 +14,8 @@
 //! The suite needs the executor of the provider, real time and the provider's own deadline. Left to
 //! others: retries (the layers of `vault-crypto-core`), faults that are a service's own.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use vault_crypto_core::ErrorKind::{
     AuthenticationFailed, Internal, PermissionDenied, Throttled, TimedOut, Unavailable,
 };
@@ -51,6 +53,7 @@ pub const CASES: &[Case<TransportFixture>] = cases! { TransportFixture;
         "Credentials refused once are `PermissionDenied`, or a new login and the right answer." => credentials_refused_once,
         "A certificate of another name is `Unavailable` and says so." => wrong_certificates,
         "An expired certificate is `Unavailable` and says so." => expired_certificates,
+        "A service whose clock is years off is served as ever." => clock_skew,
         "A mutation whose answer was lost is not repeated." => mutations::are_not_repeated,
         "Of many mixed calls with faults among them each is answered rightly or fails by its kind, in time." => mixed::are_right_or_typed,
     }
@@ -246,6 +249,20 @@ async fn credentials_refused_once(fixture: &TransportFixture) -> Verdict {
             judge.failed(operation, attempt, &[PermissionDenied], "credentials refused once")?;
         }
         judge.recovers(operation).await?;
+    }
+    PROVED
+}
+
+async fn clock_skew(fixture: &TransportFixture) -> Verdict {
+    let sample = Sample::new(fixture).await?;
+    let judge = Judge::new(fixture, &sample);
+    for years in [20, 80] {
+        let then = UNIX_EPOCH + Duration::from_secs(years * 31_557_600);
+        fixture.proxy.on(Match::any()).always().fault(HttpFault::date(then));
+        for operation in OPERATIONS {
+            judge.right(operation, judge.attempt(operation).await?).await?;
+        }
+        fixture.proxy.clear();
     }
     PROVED
 }

@@ -42,6 +42,7 @@ pub(super) enum Flaw {
     OnceIsForEver,
     HidesTheCertificate,
     RepeatsMutations,
+    BelievesTheDate,
 }
 
 type Fields = BTreeMap<String, Vec<u8>>;

@@ -47,7 +47,7 @@ async fn report(flaw: Flaw, mixed: usize) -> Report {
 async fn a_client_that_keeps_its_promises_passes() {
     let report = report(Flaw::None, 1_000).await;
     report.assert_passed();
-    assert_eq!((report.proved(), report.results().len()), (16, 16), "{report}");
+    assert_eq!((report.proved(), report.results().len()), (17, 17), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -69,6 +69,7 @@ async fn every_flaw_of_a_client_is_seen() {
         (Flaw::OnceIsForEver, "Credentials refused once"),
         (Flaw::HidesTheCertificate, "A certificate of another name"),
         (Flaw::HidesTheCertificate, "An expired certificate"),
+        (Flaw::BelievesTheDate, "A service whose clock"),
         (Flaw::RepeatsMutations, "A mutation whose answer was lost"),
         (Flaw::NoDeadline, "Of many mixed calls"),
     ];
