@@ -1,1 +1,26 @@
 #![doc = include_str!("../README.md")]
+
+mod address;
+mod answer;
+mod buffer;
+mod config;
+mod connection;
+mod credentials;
+mod date;
+mod env;
+mod failure;
+mod lease;
+mod login;
+mod server;
+mod session;
+mod token;
+mod transport;
+mod upkeep;
+
+pub use address::VaultMount;
+pub use answer::{VaultAnswer, VaultLease};
+pub use config::VaultConnectionConfig;
+pub use connection::VaultConnection;
+pub use credentials::{Jwt, SecretId, VaultCredentials};
+pub use failure::{VaultFailure, VaultFailureKind};
+pub use server::{VaultHealth, VaultProduct};

@@ -1,0 +1,211 @@
+//! The login methods: what each sends, and what all are answered with.
+//!
+//! Left to others: when to log in, and who waits for it (`session`).
+
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use http::Method;
+use serde::{Deserialize, Serialize};
+use vault_crypto_core::SecureString;
+use zeroize::Zeroizing;
+
+use crate::credentials::{Jwt, SecretId};
+use crate::lease::Grant;
+use crate::token::Token;
+use crate::transport::{Request, Transport};
+use crate::{VaultAnswer, VaultCredentials, VaultFailure, VaultFailureKind, VaultMount, buffer};
+
+/// A file with a token has less than this; what has more is another file.
+const MAX_SECRET_FILE_LEN: u64 = 64 * 1_024;
+
+/// A token, and for how long, where that was told.
+pub(crate) struct Granted {
+    pub(crate) token: Token,
+    pub(crate) grant: Option<Grant>,
+}
+
+/// Credentials, and what was unwrapped of them.
+pub(crate) struct Login {
+    pub(crate) credentials: VaultCredentials,
+    unwrapped: OnceLock<SecureString>,
+}
+
+impl Login {
+    pub(crate) fn new(credentials: VaultCredentials) -> Self {
+        Self { credentials, unwrapped: OnceLock::new() }
+    }
+
+    /// Gets a token by the method of the credentials.
+    pub(crate) async fn perform(&self, transport: &Transport) -> Result<Granted, VaultFailure> {
+        let granted = match &self.credentials {
+            VaultCredentials::Token(token) => given(token),
+            VaultCredentials::TokenFile(path) => read_secret(path).and_then(|token| given(&token)),
+            VaultCredentials::AppRole { mount, role_id, secret_id } => {
+                self.app_role(transport, mount, role_id, secret_id).await
+            }
+            VaultCredentials::Kubernetes { mount, role, jwt_file } => match read_secret(jwt_file) {
+                Ok(jwt) => with_jwt(transport, mount, Some(role), jwt.as_str()).await,
+                Err(failure) => Err(failure),
+            },
+            VaultCredentials::Jwt { mount, role, jwt } => match jwt {
+                Jwt::Plain(jwt) => with_jwt(transport, mount, role.as_deref(), jwt.as_str()).await,
+                Jwt::File(path) => match read_secret(path) {
+                    Ok(jwt) => with_jwt(transport, mount, role.as_deref(), jwt.as_str()).await,
+                    Err(failure) => Err(failure),
+                },
+            },
+            VaultCredentials::TlsCertificate { mount, name } => {
+                #[derive(Serialize)]
+                struct Body<'a> {
+                    #[serde(skip_serializing_if = "Option::is_none")]
+                    name: Option<&'a str>,
+                }
+                log_in_at(transport, mount, &Body { name: name.as_deref() }).await
+            }
+        };
+        granted.map_err(VaultFailure::while_logging_in)
+    }
+
+    async fn app_role(
+        &self,
+        transport: &Transport,
+        mount: &VaultMount,
+        role_id: &str,
+        secret_id: &SecretId,
+    ) -> Result<Granted, VaultFailure> {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            role_id: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            secret_id: Option<&'a str>,
+        }
+        let from_file;
+        let secret_id = match secret_id {
+            SecretId::Plain(secret) => Some(secret.as_str()),
+            SecretId::Wrapped(wrapping) => Some(self.unwrap(transport, wrapping).await?.as_str()),
+            SecretId::File(path) => {
+                from_file = read_secret(path)?;
+                Some(from_file.as_str())
+            }
+            SecretId::None => None,
+        };
+        log_in_at(transport, mount, &Body { role_id, secret_id }).await
+    }
+
+    /// The secret in a wrapping token, which opens once; kept for the next login.
+    async fn unwrap(
+        &self,
+        transport: &Transport,
+        wrapping: &SecureString,
+    ) -> Result<&SecureString, VaultFailure> {
+        #[derive(Deserialize)]
+        struct Data<'a> {
+            secret_id: &'a str,
+        }
+        if let Some(secret) = self.unwrapped.get() {
+            return Ok(secret);
+        }
+        let token = Token::new(wrapping.as_str())?;
+        let path = VaultMount::system().path(&["wrapping", "unwrap"])?;
+        let request =
+            Request { method: Method::POST, path, query: None, body: None, namespace: true };
+        let answer = transport.send(&request, Some(&token)).await?.success().map_err(|failure| {
+            match failure.kind() {
+                VaultFailureKind::Rejected | VaultFailureKind::PermissionDenied => failure.explained(
+                    "the wrapped secret does not open: it has expired, or somebody else has unwrapped it; \
+                     find out who, and issue a new one",
+                ),
+                _ => failure,
+            }
+        })?;
+        let answer = VaultAnswer::new(answer);
+        let secret = SecureString::new(answer.data::<Data<'_>>()?.secret_id);
+        Ok(self.unwrapped.get_or_init(|| secret))
+    }
+}
+
+/// Prolongs a token.
+pub(crate) async fn renew(transport: &Transport, token: &Token) -> Result<Granted, VaultFailure> {
+    let path = VaultMount("auth/token".to_owned()).path(&["renew-self"])?;
+    let body = buffer::json(&serde_json::Map::new());
+    let request = Request { method: Method::POST, path, query: None, body, namespace: true };
+    let answer = VaultAnswer::new(transport.send(&request, Some(token)).await?.success()?);
+    let auth = answer.auth()?;
+    let ttl = Duration::from_secs(auth.lease_duration);
+    Ok(Granted { token: token.clone(), grant: Some(Grant { ttl, renewable: auth.renewable }) })
+}
+
+/// How long a token that was given will last; `None` for one that never ends.
+pub(crate) async fn look_up(
+    transport: &Transport,
+    token: &Token,
+) -> Result<Option<Grant>, VaultFailure> {
+    #[derive(Deserialize)]
+    struct Data {
+        ttl: u64,
+        #[serde(default)]
+        renewable: bool,
+    }
+    let answer = look_up_self(transport, token).await?;
+    let Data { ttl, renewable } = answer.data()?;
+    Ok((ttl > 0).then_some(Grant { ttl: Duration::from_secs(ttl), renewable }))
+}
+
+pub(crate) async fn look_up_self(
+    transport: &Transport,
+    token: &Token,
+) -> Result<VaultAnswer, VaultFailure> {
+    let path = VaultMount("auth/token".to_owned()).path(&["lookup-self"])?;
+    let request = Request { method: Method::GET, path, query: None, body: None, namespace: true };
+    Ok(VaultAnswer::new(transport.send(&request, Some(token)).await?.success()?))
+}
+
+async fn with_jwt(
+    transport: &Transport,
+    mount: &VaultMount,
+    role: Option<&str>,
+    jwt: &str,
+) -> Result<Granted, VaultFailure> {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        role: Option<&'a str>,
+        jwt: &'a str,
+    }
+    log_in_at(transport, mount, &Body { role, jwt }).await
+}
+
+async fn log_in_at(
+    transport: &Transport,
+    mount: &VaultMount,
+    body: &impl Serialize,
+) -> Result<Granted, VaultFailure> {
+    let path = mount.auth().path(&["login"])?;
+    let body = buffer::json(body);
+    let request = Request { method: Method::POST, path, query: None, body, namespace: true };
+    let answer = VaultAnswer::new(transport.send(&request, None).await?.success()?);
+    let auth = answer.auth()?;
+    let ttl = Duration::from_secs(auth.lease_duration);
+    // A grant of no length is one without an end.
+    let grant = (!ttl.is_zero()).then_some(Grant { ttl, renewable: auth.renewable });
+    Ok(Granted { token: Token::new(auth.client_token)?, grant })
+}
+
+fn given(token: &SecureString) -> Result<Granted, VaultFailure> {
+    Ok(Granted { token: Token::new(token.as_str())?, grant: None })
+}
+
+/// The line in a file, without its end.
+fn read_secret(path: &Path) -> Result<SecureString, VaultFailure> {
+    let refused = |detail| VaultFailure::new(VaultFailureKind::InvalidInput, detail);
+    let length = std::fs::metadata(path).map(|file| file.len());
+    if length.is_ok_and(|length| length > MAX_SECRET_FILE_LEN) {
+        return Err(refused("the login's file has more than 64 KiB"));
+    }
+    let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| {
+        refused("the login's file cannot be read").with_source(std::io::Error::from(error.kind()))
+    })?;
+    Ok(SecureString::new(text.trim_end_matches(['\n', '\r'])))
+}
