@@ -1,1 +1,7 @@
 //! What `vault-kms-hashicorp` promises, held to it from outside.
+
+mod it {
+    mod conformance;
+    mod support;
+    mod transport;
+}
