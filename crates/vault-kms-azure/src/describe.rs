@@ -37,13 +37,14 @@ pub(crate) struct Version {
 }
 
 impl Version {
-    /// What it may do at `now`. Past its end a version still opens; before its beginning it does nothing.
+    /// What it may do at `now`. Before its beginning and past its end a version opens and does not seal.
+    /// <https://learn.microsoft.com/azure/key-vault/keys/about-keys-details#date-time-controlled-operations>
     pub(crate) fn state(&self, now: SystemTime, is_current: bool) -> KeyState {
         let early = self.attributes.not_before.is_some_and(|from| SystemTime::from(from) > now);
         let late = self.attributes.expires.is_some_and(|end| SystemTime::from(end) <= now);
         match () {
-            () if !self.enabled || early => KeyState::Disabled,
-            () if late || !is_current => KeyState::DecryptOnly,
+            () if !self.enabled => KeyState::Disabled,
+            () if early || late || !is_current => KeyState::DecryptOnly,
             () => KeyState::Enabled,
         }
     }

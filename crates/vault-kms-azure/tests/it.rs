@@ -3,11 +3,14 @@
 
 mod it {
     mod conformance;
+    mod environment;
     mod faults;
     mod keys;
     mod logins;
+    mod raw;
     mod recorded;
     mod secrets;
     mod support;
     mod transport;
+    mod witness;
 }

@@ -127,7 +127,7 @@ async fn a_payload_opens_under_its_scope_alone_and_never_as_a_key() {
 }
 
 #[tokio::test]
-async fn a_key_past_its_end_opens_and_does_not_seal() {
+async fn what_was_wrapped_before_the_vault_rotated_by_itself_opens() {
     let world = World::new().await;
     let key = world.key("app").await;
     let data_key = world.data_key(&key).await;

@@ -1,0 +1,112 @@
+//! Logins that the environment describes: a federated token's file, App Service's metadata, the `az` program.
+//!
+//! Each test runs itself again as a process with that environment, which logs in and uses a key.
+#![cfg(unix)]
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use vault_crypto_core::{Clock as _, KmsProvider as _, SystemClock};
+use vault_kms_azure::{AzureCloud, AzureCredentials, AzureKmsConfig, AzureKmsProvider};
+
+use super::support::{World, context};
+
+const CHILD: &str = "VAULTKIT_TEST_VAULT";
+
+/// Runs the test `name` again with `environment`, and sees it succeed; `None` in that process.
+async fn parent(
+    name: &str,
+    environment: impl Fn(&World, &Path) -> Vec<(&'static str, String)>,
+) -> Option<()> {
+    if std::env::var_os(CHILD).is_some() {
+        return None;
+    }
+    let world = World::new().await;
+    world.key("app").await;
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, world.fake.ca_pem()).unwrap();
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(CHILD, world.fake.url())
+        .env("VAULTKIT_TEST_ADDR", world.fake.addr().to_string())
+        .env("VAULTKIT_TEST_AUTHORITY", world.fake.authority())
+        .env("VAULTKIT_TEST_CA", ca)
+        .envs(environment(&world, folder.path()))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let failed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.contains("used a key as"), "{said}{failed}");
+    assert!(said.contains(world.fake.client_id()), "{said}");
+    Some(())
+}
+
+/// In that process: logs in, asks who it is and uses the key.
+async fn child(credentials: AzureCredentials) {
+    let var = |name: &str| std::env::var(name).unwrap();
+    let url = var(CHILD);
+    let host = url.strip_prefix("https://").unwrap().to_owned();
+    let config = AzureKmsConfig::new(url, credentials)
+        .with_cloud(AzureCloud::Custom { authority: var("VAULTKIT_TEST_AUTHORITY") })
+        .with_root_certificates(std::fs::read(var("VAULTKIT_TEST_CA")).unwrap())
+        .with_resolved(host, var("VAULTKIT_TEST_ADDR").parse().unwrap());
+    let kms = AzureKmsProvider::connect(config).await.unwrap();
+    let data_key = kms.generate_data_key(&"app".into(), &context()).await.unwrap();
+    let opened = kms.decrypt_data_key(data_key.wrapped(), &context()).await.unwrap();
+    assert_eq!(&opened, data_key.plaintext());
+    println!("used a key as {}", kms.who_am_i().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_workload_identity_logs_in_with_its_file() {
+    let again = "it::environment::a_workload_identity_logs_in_with_its_file";
+    let parent = parent(again, |world, folder| {
+        let file = folder.join("token");
+        std::fs::write(&file, world.fake.federated_token()).unwrap();
+        vec![
+            ("AZURE_TENANT_ID", world.fake.tenant().to_owned()),
+            ("AZURE_CLIENT_ID", world.fake.client_id().to_owned()),
+            ("AZURE_FEDERATED_TOKEN_FILE", file.display().to_string()),
+        ]
+    });
+    if parent.await.is_none() {
+        child(AzureCredentials::WorkloadIdentity).await;
+    }
+}
+
+#[tokio::test]
+async fn a_managed_identity_logs_in_at_app_service_past_any_proxy() {
+    let again = "it::environment::a_managed_identity_logs_in_at_app_service_past_any_proxy";
+    let parent = parent(again, |world, _| {
+        vec![
+            ("IDENTITY_ENDPOINT", format!("http://{}/msi/token", world.fake.metadata_addr())),
+            ("IDENTITY_HEADER", world.fake.identity_header().to_owned()),
+            // Nobody listens there.
+            ("http_proxy", "http://127.0.0.1:9".to_owned()),
+        ]
+    });
+    if parent.await.is_none() {
+        child(AzureCredentials::ManagedIdentity { client_id: None }).await;
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_logged_in_to_az_logs_in() {
+    let again = "it::environment::whoever_is_logged_in_to_az_logs_in";
+    let parent = parent(again, |world, folder| {
+        let (az, token) = (folder.join("az"), world.fake.token(Duration::from_secs(3600)));
+        let end = SystemClock::new().now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+            + 3600;
+        let answer =
+            format!(r#"{{"accessToken":"{token}","expires_on":{end},"tokenType":"Bearer"}}"#);
+        std::fs::write(&az, format!("#!/bin/sh\nprintf '%s' '{answer}'\n")).unwrap();
+        std::fs::set_permissions(&az, std::fs::Permissions::from_mode(0o755)).unwrap();
+        vec![("PATH", format!("{}:/usr/bin:/bin", folder.display()))]
+    });
+    if parent.await.is_none() {
+        child(AzureCredentials::Cli).await;
+    }
+}
