@@ -8,18 +8,21 @@ use vault_testkit::servers::ALL;
 use super::servers::{answers, launcher};
 
 /// A folder of sockets of the test's own.
-struct Runtime(PathBuf);
+struct Runtime {
+    folder: PathBuf,
+    launcher: PathBuf,
+}
 
 impl Runtime {
     fn new() -> Self {
         let folder = std::env::temp_dir().join(format!("vaultkit-up-{}", std::process::id()));
         std::fs::create_dir(&folder).unwrap();
-        Self(folder)
+        Self { folder, launcher: launcher() }
     }
 
     fn run(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(launcher());
-        command.args(args).env("XDG_RUNTIME_DIR", &self.0).output().unwrap()
+        let mut command = Command::new(&self.launcher);
+        command.args(args).env("XDG_RUNTIME_DIR", &self.folder).output().unwrap()
     }
 
     fn prints(&self, args: &[&str]) -> String {
@@ -32,7 +35,7 @@ impl Runtime {
 impl Drop for Runtime {
     fn drop(&mut self) {
         self.run(&["down"]);
-        let _ = std::fs::remove_dir_all(&self.0);
+        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
