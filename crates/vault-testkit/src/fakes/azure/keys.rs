@@ -114,7 +114,7 @@ impl Version {
             return Err(answer::bad_parameter("An operation of key_ops is not one of this key's."));
         }
         if let Some(tags) = asked.get("tags").and_then(Value::as_object) {
-            self.tags = texts(tags);
+            self.tags = texts(tags)?;
         }
         if let Some(enabled) = attribute("enabled").and_then(Value::as_bool) {
             self.enabled = enabled;
@@ -220,14 +220,16 @@ impl Key {
     /// The version that is named, or the newest.
     pub(super) fn version(&self, id: Option<&str>) -> Option<&Version> {
         match id {
-            Some(id) => self.versions.iter().find(|version| version.id == id),
+            Some(id) => self.versions.iter().find(|version| version.id.eq_ignore_ascii_case(id)),
             None => self.versions.last(),
         }
     }
 
     pub(super) fn version_mut(&mut self, id: Option<&str>) -> Option<&mut Version> {
         match id {
-            Some(id) => self.versions.iter_mut().find(|version| version.id == id),
+            Some(id) => {
+                self.versions.iter_mut().find(|version| version.id.eq_ignore_ascii_case(id))
+            }
             None => self.versions.last_mut(),
         }
     }
@@ -264,7 +266,15 @@ fn strings(list: &Value) -> Option<Vec<String>> {
     list.as_array()?.iter().map(|text| text.as_str().map(str::to_owned)).collect()
 }
 
-fn texts(map: &Map<String, Value>) -> BTreeMap<String, String> {
+/// Tags: 15 at most, whose names and values have 256 characters at most.
+/// <https://learn.microsoft.com/azure/key-vault/keys/about-keys-details#key-tags>
+fn texts(map: &Map<String, Value>) -> Result<BTreeMap<String, String>, Answer> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    map.iter().map(|(name, value)| (name.clone(), text(value))).collect()
+    let tags: BTreeMap<String, String> =
+        map.iter().map(|(name, value)| (name.clone(), text(value))).collect();
+    let long = |text: &String| text.chars().count() > 256;
+    if tags.len() > 15 || tags.iter().any(|(name, value)| long(name) || long(value)) {
+        return Err(answer::bad_parameter("There are too many tags, or one is too long."));
+    }
+    Ok(tags)
 }

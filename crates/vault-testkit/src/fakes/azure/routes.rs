@@ -139,7 +139,14 @@ impl State {
         if value(&query, "api-version").is_none() {
             return Err(answer::bad_parameter("api-version must be specified."));
         }
-        let segments = heard.segments();
+        let mut segments = heard.segments();
+        let spelled = segments.get(1).map(|name| super::lock(&self.vault).spelled(name));
+        // `/keys/restore` alone has no name there.
+        if let (true, Some(name), Some(spelled)) =
+            (segments != ["keys", "restore"], segments.get_mut(1), &spelled)
+        {
+            *name = spelled;
+        }
         let wanted = wanted(&heard.method, &segments).ok_or_else(answer::no_such_path)?;
         wanted.name().map_or(Ok(()), check_name)?;
         if self.denies(wanted.permission()) {

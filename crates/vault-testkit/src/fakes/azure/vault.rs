@@ -40,6 +40,14 @@ impl Vault {
         self.keys.values_mut().for_each(|key| key.rotate_when_due(now));
     }
 
+    /// A name as the key that has it was first written: identifiers are the same in capitals and in small
+    /// letters. <https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#object-identifiers>
+    pub(super) fn spelled(&self, name: &str) -> String {
+        let mut names = self.keys.keys().chain(self.deleted.keys());
+        let known = names.find(|known| known.eq_ignore_ascii_case(name));
+        known.map_or(name, String::as_str).to_owned()
+    }
+
     /// Creates the key, or a new version of one that is there: the service does not tell them apart.
     /// <https://learn.microsoft.com/rest/api/keyvault/keys/create-key/create-key>
     pub(super) fn create(

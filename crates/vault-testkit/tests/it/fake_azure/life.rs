@@ -123,6 +123,30 @@ fn only_the_operations_of_key_ops_are_permitted() {
 }
 
 #[test]
+fn tags_are_kept_for_the_version_that_has_them_and_are_15_at_most() {
+    let vault = FakeKeyVault::start();
+    let key = vault.create("k");
+    assert!(vault.call("GET", &key, "").json().get("tags").is_none());
+    let tags = |count: usize, value: &str| {
+        let all: Vec<String> = (0..count).map(|tag| format!(r#""t{tag}":"{value}""#)).collect();
+        format!(r#"{{"tags":{{{}}}}}"#, all.join(","))
+    };
+    assert_eq!(vault.call("PATCH", &key, &tags(15, "v")).json()["tags"]["t14"], "v");
+    assert_eq!(vault.call("PATCH", &key, &tags(16, "v")).status, 400);
+    assert_eq!(vault.call("PATCH", &key, &tags(1, &"v".repeat(257))).status, 400);
+    assert_eq!(
+        vault.call("PATCH", &key, r#"{"tags":{"a":"b"}}"#).json()["tags"],
+        serde_json::json!({"a":"b"})
+    );
+    // Others of the key have their own; a rotation takes them over.
+    vault.call("POST", "/keys/k/rotate", "");
+    vault.call("PATCH", "/keys/k", r#"{"tags":{"c":"d"}}"#);
+    assert_eq!(vault.call("GET", &key, "").json()["tags"], serde_json::json!({"a":"b"}));
+    vault.call("PATCH", &key, r#"{"attributes":{"enabled":false}}"#);
+    assert_eq!(vault.call("GET", &key, "").json()["tags"], serde_json::json!({"a":"b"}));
+}
+
+#[test]
 fn a_deleted_key_keeps_its_name_until_it_is_recovered_or_purged() {
     let vault = FakeKeyVault::start_with(FakeKeyVaultOptions::new().with_retention_days(7));
     let key = vault.create("k");
@@ -255,6 +279,26 @@ fn lists_come_in_pages_with_every_item_once() {
         let answer = vault.call("GET", &format!("/keys?api-version=7.4&{wrong}"), "");
         assert_eq!(answer.status, 400, "{wrong}");
     }
+}
+
+#[test]
+fn names_are_the_same_in_capitals_and_small_letters_and_answered_as_first_written() {
+    let vault = FakeKeyVault::start();
+    let path = vault.create("Orders-EU");
+    let other = path.to_lowercase().replace("orders", "oRDERS");
+    let (id, other) = (format!("{}{path}", vault.url()), other.as_str());
+    assert_eq!(vault.call("GET", other, "").json()["key"]["kid"], id.as_str());
+    let again = vault.call("POST", "/keys/orders-eu/create", r#"{"kty":"EC"}"#).json();
+    assert!(again["key"]["kid"].as_str().unwrap().contains("/keys/Orders-EU/"));
+    assert_eq!(walk(&vault, "/keys").1.len(), 1);
+    let sealed = vault.used(&path, "wrapkey", "AAAA").unwrap();
+    assert_eq!(
+        vault.used(&other.to_uppercase().replace("/KEYS", "/keys"), "unwrapkey", &sealed).unwrap(),
+        "AAAA"
+    );
+    assert_eq!(vault.call("DELETE", "/keys/ORDERS-eu", "").status, 200);
+    assert_eq!(vault.call("GET", "/deletedkeys/orders-EU", "").status, 200);
+    assert_eq!(vault.call("POST", "/keys/orders-eu/create", r#"{"kty":"EC"}"#).status, 409);
 }
 
 #[test]
