@@ -133,7 +133,6 @@ impl FaultProxy {
     /// Begins a rule: what happens to the calls that `matches` describes.
     ///
     /// Rules are asked in the order of their making; the first that is due decides.
-    #[must_use]
     pub fn on(&self, matches: Match) -> Rule<'_> {
         Rule::new(&self.shared, matches)
     }
