@@ -134,6 +134,10 @@ impl Fault {
         Self { kind, detail, retry_after: None, stale_login: false, forbidden: false }
     }
 
+    pub(crate) fn timed_out() -> Self {
+        Self::new(TimedOut, "the service did not answer in time")
+    }
+
     /// What `error` means; `now` is the wall clock's, for a `Retry-After` that names a time.
     pub(crate) fn of<E: ProvideErrorMetadata>(
         error: &SdkError<E, HttpResponse>,
@@ -149,8 +153,8 @@ impl Fault {
             SdkError::ServiceError(answer) => {
                 of_answer(answer.err().code(), answer.raw().status().as_u16())
             }
-            SdkError::TimeoutError(_) => timed_out(),
-            SdkError::DispatchFailure(failure) if failure.is_timeout() => timed_out(),
+            SdkError::TimeoutError(_) => Self::timed_out(),
+            SdkError::DispatchFailure(failure) if failure.is_timeout() => Self::timed_out(),
             SdkError::DispatchFailure(failure) if failure.is_user() => Self::new(
                 InvalidInput,
                 "the request could not be formed; check the endpoint and the credentials",
@@ -193,10 +197,6 @@ impl std::fmt::Display for Fault {
 
 impl Error for Fault {}
 
-fn timed_out() -> Fault {
-    Fault::new(TimedOut, "the service did not answer in time")
-}
-
 fn of_answer(code: Option<&str>, status: u16) -> Fault {
     if status == 501 {
         return Fault::new(Unsupported, "the service does not have this operation");
@@ -215,7 +215,7 @@ fn of_status(status: u16) -> Fault {
         401 | 403 => {
             Fault::new(PermissionDenied, format!("AWS refuses this identity (HTTP {status})"))
         }
-        408 | 504 => timed_out(),
+        408 | 504 => Fault::timed_out(),
         429 => Fault::new(Throttled, SLOWER),
         500.. => Fault::new(Unavailable, format!("the service failed (HTTP {status})")),
         _ => {
@@ -243,7 +243,7 @@ fn of_transport(error: &(dyn Error + 'static)) -> Fault {
     let tls = chain(error).find_map(|error| error.downcast_ref::<rustls::Error>());
     match tls {
         Some(rustls::Error::InvalidCertificate(_)) => Fault::new(
-            PermissionDenied,
+            Unavailable,
             "the server's certificate is not accepted; check the endpoint's name, the roots and this machine's clock",
         ),
         Some(_) => Fault::new(

@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use aws_sdk_kms::operation::re_encrypt::ReEncryptOutput;
 use aws_sdk_kms::primitives::Blob;
+use aws_smithy_async::future::timeout::Timeout;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -32,6 +33,8 @@ const MAX_RANDOM_LEN: usize = 1_024;
 pub struct AwsKmsProvider {
     pub(crate) connection: Connection,
     pub(crate) clock: Arc<dyn Clock>,
+    /// How long what is made of several calls may take.
+    patience: Duration,
 }
 
 impl AwsKmsProvider {
@@ -41,15 +44,16 @@ impl AwsKmsProvider {
     /// # Errors
     /// `InvalidInput` for a setting that can never work.
     pub async fn connect(config: AwsKmsConfig) -> Result<Self> {
-        let clock = config.clock.clone();
-        Ok(Self { connection: Connection::open(config).await?, clock })
+        let (clock, patience) = (config.clock.clone(), config.call_timeout);
+        Ok(Self { connection: Connection::open(config).await?, clock, patience })
     }
 
     /// Asks by a ready-made client. Its retries are turned off, because the decorators retry, and time-outs that
     /// it leaves open are the configuration's; its other settings stay, and the configuration's are not used.
     #[must_use]
     pub fn with_client(client: &aws_sdk_kms::Client, config: &AwsKmsConfig) -> Self {
-        Self { connection: Connection::with_client(client, config), clock: config.clock.clone() }
+        let connection = Connection::with_client(client, config);
+        Self { connection, clock: config.clock.clone(), patience: config.call_timeout }
     }
 
     /// Who asks: the ARN that STS tells.
@@ -107,6 +111,17 @@ impl AwsKmsProvider {
             }
             None => Err(fault.into_error(operation, key_id)),
         }
+    }
+
+    /// One deadline for what is made of several calls.
+    pub(crate) async fn within<T>(
+        &self,
+        operation: Operation,
+        key_id: &KeyId,
+        work: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        let late = |_| Err(Fault::timed_out().into_error(operation, Some(key_id)));
+        Timeout::new(work, self.clock.sleep(self.patience)).await.unwrap_or_else(late)
     }
 
     /// The name of a key, checked.
@@ -296,7 +311,8 @@ impl KmsProvider for AwsKmsProvider {
     }
 
     async fn describe_key(&self, key_id: &KeyId) -> Result<KeyInfo> {
-        self.describe(Operation::DescribeKey, key_id).await
+        let operation = Operation::DescribeKey;
+        self.within(operation, key_id, self.describe(operation, key_id)).await
     }
 
     async fn health_check(&self) -> Result<HealthStatus> {

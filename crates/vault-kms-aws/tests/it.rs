@@ -7,8 +7,11 @@
 mod it {
     mod conformance;
     mod creation;
+    mod faults;
+    mod identity;
     mod names;
     mod outage;
+    mod recorded;
     mod rewrap;
     mod support;
     mod versions;

@@ -9,14 +9,14 @@ use vault_testkit::proxy::{Call, FaultProxy, HttpFault, Match};
 use vault_testkit::servers::{AwsLogin, LocalStack};
 
 /// A deadline that a test can wait for, and that a loaded machine keeps.
-pub const DEADLINE: Duration = Duration::from_secs(4);
+pub(super) const DEADLINE: Duration = Duration::from_secs(4);
 
-pub fn login() -> AwsLogin {
+pub(super) fn login() -> AwsLogin {
     LocalStack::shared().login()
 }
 
 /// All services at `url`, with the servers' login.
-pub fn config(url: &str) -> AwsKmsConfig {
+pub(super) fn config(url: &str) -> AwsKmsConfig {
     let login = login();
     AwsKmsConfig::new()
         .with_endpoint(url)
@@ -27,64 +27,64 @@ pub fn config(url: &str) -> AwsKmsConfig {
         .with_call_timeout(DEADLINE)
 }
 
-pub fn fixed(login: &AwsLogin) -> AwsCredentials {
+pub(super) fn fixed(login: &AwsLogin) -> AwsCredentials {
     AwsCredentials::fixed(login.access_key_id, login.secret_access_key.to_owned())
 }
 
-pub async fn connect(url: &str) -> Arc<AwsKmsProvider> {
+pub(super) async fn connect(url: &str) -> Arc<AwsKmsProvider> {
     Arc::new(AwsKmsProvider::connect(config(url)).await.unwrap())
 }
 
 /// On LocalStack, and a key of the test's own.
-pub async fn local_stack() -> (Arc<AwsKmsProvider>, KeyId) {
+pub(super) async fn local_stack() -> (Arc<AwsKmsProvider>, KeyId) {
     let kms = connect(&LocalStack::shared().url()).await;
     let key = new_key(&kms).await;
     (kms, key)
 }
 
 /// The same, with a proxy in between that is told what to break.
-pub async fn proxied() -> (Arc<AwsKmsProvider>, KeyId, Arc<FaultProxy>) {
+pub(super) async fn proxied() -> (Arc<AwsKmsProvider>, KeyId, Arc<FaultProxy>) {
     let proxy = Arc::new(FaultProxy::start(LocalStack::shared().url().as_str()).unwrap());
     let kms = connect(&proxy.url()).await;
     let key = new_key(&kms).await;
     (kms, key, proxy)
 }
 
-pub async fn new_key(kms: &AwsKmsProvider) -> KeyId {
+pub(super) async fn new_key(kms: &AwsKmsProvider) -> KeyId {
     kms.create_key(KeyConfig::new(fresh_name())).await.unwrap().key_id
 }
 
 /// A name that no other test has.
-pub fn fresh_name() -> String {
+pub(super) fn fresh_name() -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(1);
     format!("it/{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-pub fn context() -> WrapContext {
+pub(super) fn context() -> WrapContext {
     WrapContext::data_key(scope())
 }
 
-pub fn scope() -> Scope {
+pub(super) fn scope() -> Scope {
     Scope::new([("tenant", "acme"), ("table", "cards")]).unwrap()
 }
 
 /// Calls of one operation of KMS.
-pub fn on(operation: &str) -> Match {
+pub(super) fn on(operation: &str) -> Match {
     Match::header("x-amz-target", format!("TrentService.{operation}"))
 }
 
 /// How often an operation of KMS was asked.
-pub fn count(proxy: &FaultProxy, operation: &str) -> usize {
+pub(super) fn count(proxy: &FaultProxy, operation: &str) -> usize {
     proxy.calls().iter().filter(|call| is(call, operation)).count()
 }
 
-pub fn is(call: &Call, operation: &str) -> bool {
+pub(super) fn is(call: &Call, operation: &str) -> bool {
     call.target.as_deref() == Some(&format!("TrentService.{operation}"))
 }
 
 /// An answer in which these fields stand too.
-pub fn with_fields(fields: &'static str) -> HttpFault {
+pub(super) fn with_fields(fields: &'static str) -> HttpFault {
     HttpFault::edit(move |body| {
         assert_eq!(body.first(), Some(&b'{'), "a JSON object");
         body.splice(1..1, format!("{fields},").into_bytes());

@@ -1,0 +1,198 @@
+//! A network and a service that misbehave.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use vault_crypto_core::{Clock, ErrorKind, KmsProvider, Operation, SystemClock};
+use vault_kms_aws::{AwsKmsConfig, AwsKmsProvider};
+use vault_testkit::conformance::transport::{self, CANARY, ServiceShape, TransportFixture};
+use vault_testkit::proxy::{Answer, FaultProxy, HttpFault};
+use vault_testkit::servers::LocalStack;
+use vault_testkit::tls::TestCa;
+
+use super::support::{DEADLINE, config, connect, context, login, new_key, on, proxied};
+
+/// As AWS words it.
+fn refusal(status: u16, code: &str) -> Answer {
+    Answer::json(status, format!(r#"{{"__type":"{code}","message":"{CANARY}"}}"#))
+}
+
+fn shape(deadline: Duration) -> ServiceShape {
+    let throttled = refusal(400, "ThrottlingException");
+    let waiting = throttled.clone().with_header("retry-after", "7");
+    ServiceShape::new(deadline, throttled, refusal(400, "ExpiredTokenException"))
+        .with_retry_after(waiting, Duration::from_secs(7))
+        .with_failure(refusal(500, "KMSInternalException"))
+        .with_failure(refusal(503, "DependencyTimeoutException"))
+        .with_failure(Answer::new(500).with_body(CANARY))
+        .with_failure(Answer::new(503).with_body(CANARY))
+        .with_mutation(Operation::CreateKey, on("CreateKey"))
+        .with_mutation(Operation::RotateKey, on("RotateKeyOnDemand"))
+        .with_mutation(Operation::ScheduleKeyDeletion, on("ScheduleKeyDeletion"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_promise_about_the_transport_holds_over_tls() {
+    let (ca, deadline) = (TestCa::new(), Duration::from_secs(2));
+    let proxy =
+        Arc::new(FaultProxy::start_tls(LocalStack::shared().url().as_str(), &ca, &[]).unwrap());
+    let settings = config(&proxy.url()).with_tls_roots(ca.ca_pem());
+    let settings = settings
+        .with_connect_timeout(deadline)
+        .with_read_timeout(deadline)
+        .with_call_timeout(deadline);
+    let kms = Arc::new(AwsKmsProvider::connect(settings).await.unwrap());
+    let (key, other) = (new_key(&kms).await, new_key(&kms).await);
+    let fixture = TransportFixture::new(kms.clone(), proxy, key, shape(deadline))
+        .with_other_key(other)
+        .with_admin(kms, "it-transport")
+        .with_secret(login().secret_access_key);
+    let report = transport::run_all(&fixture).await;
+    report.assert_passed();
+    assert_eq!(report.proved(), transport::CASES.len(), "{report}");
+}
+
+/// Each code that AWS documents for keys in a state, and what a caller is told.
+#[tokio::test]
+async fn the_services_codes_have_their_kinds() {
+    let (kms, key, proxy) = proxied().await;
+    let codes = [
+        (400, "AccessDeniedException", ErrorKind::PermissionDenied),
+        (400, "UnrecognizedClientException", ErrorKind::PermissionDenied),
+        (400, "InvalidSignatureException", ErrorKind::PermissionDenied),
+        (403, "SomethingNew", ErrorKind::PermissionDenied),
+        (400, "NotFoundException", ErrorKind::KeyNotFound),
+        (400, "DisabledException", ErrorKind::KeyUnusable),
+        (400, "KMSInvalidStateException", ErrorKind::KeyUnusable),
+        (400, "InvalidKeyUsageException", ErrorKind::KeyUnusable),
+        (400, "LimitExceededException", ErrorKind::LimitExceeded),
+        (400, "ValidationException", ErrorKind::InvalidInput),
+        (500, "KeyUnavailableException", ErrorKind::Unavailable),
+        (429, "SomethingNew", ErrorKind::Throttled),
+        (501, "InternalFailure", ErrorKind::Unsupported),
+        (400, "SomethingNew", ErrorKind::Internal),
+        (400, "com.amazonaws.kms#DisabledException", ErrorKind::KeyUnusable),
+    ];
+    for (status, code, kind) in codes {
+        proxy.on(on("GenerateDataKey")).fault(HttpFault::Answer(refusal(status, code)));
+        let error = kms.generate_data_key(&key, &context()).await.unwrap_err();
+        assert_eq!((error.kind(), error.key_id()), (kind, Some(&key)), "{code}");
+        assert!(!format!("{error} {error:?}").contains(CANARY), "{code}");
+        // A code of the service's that is not in our table is somebody else's text.
+        assert!(!format!("{error} {error:?}").contains("SomethingNew"), "{code}");
+    }
+    for code in ["InvalidCiphertextException", "IncorrectKeyException"] {
+        proxy.on(on("Decrypt")).fault(HttpFault::Answer(refusal(400, code)));
+        let error = kms.decrypt(&key, &[7; 100], &context().scope).await.unwrap_err();
+        assert_eq!((error.kind(), error.detail()), (ErrorKind::AuthenticationFailed, None));
+    }
+}
+
+#[tokio::test]
+async fn one_connection_serves_all_calls_that_follow_each_other() {
+    let (kms, key, proxy) = proxied().await;
+    for _ in 0..20 {
+        kms.generate_data_key(&key, &context()).await.unwrap();
+    }
+    assert!(proxy.calls().len() > 20);
+    assert_eq!(proxy.connections(), 1);
+}
+
+#[tokio::test]
+async fn the_services_clock_and_health_are_told() {
+    let (kms, _, proxy) = proxied().await;
+    let health = kms.health_check().await.unwrap();
+    assert!(health.healthy && health.latency.is_some(), "{health:?}");
+    let told = kms.server_time().await.unwrap().unwrap();
+    let now = SystemClock::new().now();
+    let apart =
+        |a: SystemTime, b: SystemTime| a.duration_since(b).unwrap_or_else(|error| error.duration());
+    assert!(apart(told, now) < Duration::from_secs(60), "{told:?}");
+
+    let ahead = now + Duration::from_secs(3_600);
+    proxy.on(on("ListKeys")).fault(HttpFault::date(ahead));
+    assert!(apart(kms.server_time().await.unwrap().unwrap(), ahead) < Duration::from_secs(2));
+    // Whoever is refused for the time of their signature still learns the time.
+    let refused = refusal(400, "InvalidSignatureException")
+        .with_header("date", "Thu, 19 Mar 2026 15:31:14 GMT");
+    proxy.on(on("ListKeys")).times(2).fault(HttpFault::Answer(refused));
+    assert!(kms.server_time().await.unwrap().is_some());
+    let health = kms.health_check().await.unwrap();
+    assert!(!health.healthy && health.message.contains("clock"), "{health:?}");
+
+    proxy.on(on("ListKeys")).fault(HttpFault::Answer(refusal(400, "AccessDeniedException")));
+    assert!(kms.health_check().await.unwrap().healthy, "it answers, and knows who asks");
+    proxy.stop();
+    assert!(!kms.health_check().await.unwrap().healthy);
+    assert_eq!(kms.server_time().await.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn rights_that_are_missing_leave_fields_empty() {
+    let (kms, key, proxy) = proxied().await;
+    let denied = || HttpFault::Answer(refusal(400, "AccessDeniedException"));
+    for operation in ["GetKeyRotationStatus", "ListKeyRotations", "ListResourceTags"] {
+        proxy.on(on(operation)).fault(denied());
+    }
+    let info = kms.describe_key(&key).await.unwrap();
+    assert_eq!((info.rotation_period, info.rotated_at), (None, None));
+    assert!(info.tags.is_empty() && info.created_at.is_some());
+    proxy.on(on("DescribeKey")).fault(denied());
+    assert_eq!(kms.describe_key(&key).await.unwrap_err().kind(), ErrorKind::PermissionDenied);
+    // Only a refusal is taken for an answer.
+    proxy.on(on("ListResourceTags")).fault(HttpFault::Answer(refusal(400, "ThrottlingException")));
+    assert_eq!(kms.describe_key(&key).await.unwrap_err().kind(), ErrorKind::Throttled);
+}
+
+#[tokio::test]
+async fn settings_that_can_never_work_are_refused() {
+    let url = LocalStack::shared().url();
+    let settings = || config(&url);
+    let broken: [AwsKmsConfig; 7] = [
+        settings().with_tls_roots("not a certificate"),
+        settings().with_tls_roots("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+        settings().with_endpoint("http://kms.example"),
+        settings().with_endpoint("not a url"),
+        settings().with_region("us east\n1"),
+        settings().with_proxy("not a url"),
+        settings().with_call_timeout(Duration::ZERO),
+    ];
+    for broken in broken {
+        let shown = format!("{broken:?}");
+        let outcome = AwsKmsProvider::connect(broken).await;
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::InvalidInput, "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_authority_and_a_wrong_port_are_unavailable() {
+    let ca = TestCa::new();
+    let proxy = FaultProxy::start_tls(LocalStack::shared().url().as_str(), &ca, &[]).unwrap();
+    let kms = AwsKmsProvider::connect(config(&proxy.url()).with_tls_roots(TestCa::new().ca_pem()))
+        .await
+        .unwrap();
+    let error = kms.describe_key(&"alias/x".into()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("certificate"), "{error}");
+    // Plain HTTP where TLS is asked for.
+    let plain = LocalStack::shared().url().replace("http://", "https://");
+    let kms = AwsKmsProvider::connect(config(&plain).with_tls_roots(ca.ca_pem())).await.unwrap();
+    let error = kms.describe_key(&"alias/x".into()).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::KeyNotFound), "{error}");
+}
+
+#[tokio::test]
+async fn a_description_has_one_deadline_however_many_answers_it_is_made_of() {
+    let (kms, key, proxy) = proxied().await;
+    let slow = DEADLINE * 2 / 3;
+    for operation in ["DescribeKey", "GetKeyRotationStatus", "ListKeyRotations"] {
+        proxy.on(on(operation)).fault(HttpFault::Latency(slow));
+    }
+    let clock = SystemClock::new();
+    let begun = clock.monotonic();
+    assert_eq!(kms.describe_key(&key).await.unwrap_err().kind(), ErrorKind::TimedOut);
+    assert!(clock.monotonic() - begun < DEADLINE + Duration::from_secs(2));
+    let again = connect(&proxy.url()).await;
+    proxy.clear();
+    again.describe_key(&key).await.unwrap();
+}
