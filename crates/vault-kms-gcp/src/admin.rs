@@ -12,8 +12,8 @@ use gcloud_sdk::google::cloud::kms::v1::crypto_key_version::{
 };
 use prost_types::Timestamp;
 use vault_crypto_core::{
-    CryptoError, ErrorKind, KeyConfig, KeyId, KeyInfo, KeyRotationResult, KeySpec, KeyState, KeyUsage,
-    KmsAdmin, Operation, Result, RotateOptions,
+    CryptoError, ErrorKind, KeyConfig, KeyId, KeyInfo, KeyRotationResult, KeySpec, KeyState,
+    KeyUsage, KmsAdmin, Operation, Result, RotateOptions,
 };
 
 use crate::GcpKmsProvider;
@@ -53,7 +53,11 @@ impl KmsAdmin for GcpKmsProvider {
         .await
     }
 
-    async fn rotate_key(&self, key_id: &KeyId, options: RotateOptions) -> Result<KeyRotationResult> {
+    async fn rotate_key(
+        &self,
+        key_id: &KeyId,
+        options: RotateOptions,
+    ) -> Result<KeyRotationResult> {
         self.on_key(key_id, Operation::RotateKey, async |key| {
             let described = self.client.describe(key).await?;
             require_enabled(&described)?;
@@ -73,7 +77,8 @@ impl KmsAdmin for GcpKmsProvider {
         self.on_key(key_id, Operation::PromoteKey, async |key| {
             let described = self.client.describe(key).await?;
             require_enabled(&described)?;
-            let staged = described.staged().ok_or_else(|| conflict("no version waits to be promoted"))?;
+            let staged =
+                described.staged().ok_or_else(|| conflict("no version waits to be promoted"))?;
             self.client.set_primary(key, staged).await?;
             Ok(self.rotated(key, staged, false))
         })
@@ -88,7 +93,8 @@ impl KmsAdmin for GcpKmsProvider {
                 KeyState::PendingDeletion => Err(unusable(PENDING)),
                 KeyState::Destroyed => Err(unusable(DESTROYED)),
                 _ => {
-                    for version in described.versions.iter().filter(|v| v.state == State::Disabled) {
+                    for version in described.versions.iter().filter(|v| v.state == State::Disabled)
+                    {
                         self.client.set_state(key, version.number, State::Enabled).await?;
                     }
                     Ok(())

@@ -73,7 +73,8 @@ impl Client {
         request.extensions_mut().insert(self.timeouts);
         // For transports that the caller injected, which may not know the line above.
         request.set_timeout(self.call_timeout);
-        if let Ok(value) = MetadataValue::try_from(format!("{field}={}", percent_encoded(resource))) {
+        if let Ok(value) = MetadataValue::try_from(format!("{field}={}", percent_encoded(resource)))
+        {
             request.metadata_mut().insert(ROUTING, value);
         }
         request
@@ -127,7 +128,10 @@ mod tests {
 
     #[test]
     fn resources_are_encoded_for_the_routing_header() {
-        assert_eq!(percent_encoded("projects/example.com:p/x_y-z"), "projects%2Fexample.com%3Ap%2Fx_y-z");
+        assert_eq!(
+            percent_encoded("projects/example.com:p/x_y-z"),
+            "projects%2Fexample.com%3Ap%2Fx_y-z"
+        );
     }
 
     #[test]

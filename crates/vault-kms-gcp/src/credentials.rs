@@ -171,8 +171,9 @@ async fn metadata_email(timeout: Duration) -> Result<String> {
     let host = env::var("GCE_METADATA_HOST").unwrap_or_else(|_| METADATA_HOST.to_owned());
     let ask = async {
         let client = reqwest::Client::builder().no_proxy().timeout(timeout).build()?;
-        let request =
-            client.get(format!("http://{host}{METADATA_EMAIL}")).header("Metadata-Flavor", "Google");
+        let request = client
+            .get(format!("http://{host}{METADATA_EMAIL}"))
+            .header("Metadata-Flavor", "Google");
         request.send().await?.error_for_status()?.text().await
     };
     let unreachable = |_: reqwest::Error| {

@@ -51,6 +51,11 @@ where
     Err(damaged())
 }
 
+/// None goes with a field that is not there.
+fn checksum_of(aad: &[u8]) -> Option<i64> {
+    if aad.is_empty() { None } else { checksum(aad) }
+}
+
 /// A ciphertext, and the version that made it.
 pub(crate) struct Sealed {
     pub(crate) ciphertext: Vec<u8>,
@@ -59,7 +64,12 @@ pub(crate) struct Sealed {
 
 impl Client {
     /// Encrypts with the key's primary version.
-    pub(crate) async fn encrypt(&self, key: &KeyName, plaintext: &[u8], aad: &[u8]) -> Result<Sealed> {
+    pub(crate) async fn encrypt(
+        &self,
+        key: &KeyName,
+        plaintext: &[u8],
+        aad: &[u8],
+    ) -> Result<Sealed> {
         let answer = undamaged(|| self.encrypt_once(key, plaintext, aad)).await?;
         let version = key.number_in(&answer.name).ok_or_else(|| {
             broken_answer("the service answered with another key than the one that was named")
@@ -78,13 +88,13 @@ impl Client {
             plaintext: SecretValue::new(plaintext.to_vec()),
             additional_authenticated_data: aad.to_vec(),
             plaintext_crc32c: checksum(plaintext),
-            additional_authenticated_data_crc32c: checksum(aad),
+            additional_authenticated_data_crc32c: checksum_of(aad),
         };
         let request = self.request("name", key.as_str(), message);
         let answer = self.kms().encrypt(request).await;
         let answer = answer.map_err(|status| Attempt::of(&status, Verb::Other))?.into_inner();
         let verified = answer.verified_plaintext_crc32c
-            && answer.verified_additional_authenticated_data_crc32c;
+            && answer.verified_additional_authenticated_data_crc32c != aad.is_empty();
         if verified && matches(&answer.ciphertext, answer.ciphertext_crc32c) {
             Ok(answer)
         } else {
@@ -113,7 +123,7 @@ impl Client {
             ciphertext: ciphertext.to_vec(),
             additional_authenticated_data: aad.to_vec(),
             ciphertext_crc32c: checksum(ciphertext),
-            additional_authenticated_data_crc32c: checksum(aad),
+            additional_authenticated_data_crc32c: checksum_of(aad),
         };
         let request = self.request("name", key.as_str(), message);
         let answer = self.kms().decrypt(request).await;

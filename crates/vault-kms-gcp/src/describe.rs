@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use gcloud_sdk::google::cloud::kms::v1 as kms;
 use kms::crypto_key::{CryptoKeyPurpose, RotationSchedule};
-use kms::crypto_key_version::{CryptoKeyVersionAlgorithm as Algorithm, CryptoKeyVersionState as State};
+use kms::crypto_key_version::{
+    CryptoKeyVersionAlgorithm as Algorithm, CryptoKeyVersionState as State,
+};
 use vault_crypto_core::{KeyInfo, KeySpec, KeyState, KeyUsage, KeyVersionInfo, Result};
 
 use crate::client::Client;
@@ -120,7 +122,8 @@ impl Described {
         } else if any(State::Enabled) {
             // The version that would seal rests, and an older one still opens.
             KeyState::DecryptOnly
-        } else if any(State::Disabled) || any(State::PendingGeneration) || any(State::PendingImport) {
+        } else if any(State::Disabled) || any(State::PendingGeneration) || any(State::PendingImport)
+        {
             KeyState::Disabled
         } else if any(State::DestroyScheduled) || any(State::PendingExternalDestruction) {
             KeyState::PendingDeletion
@@ -163,7 +166,9 @@ impl Version {
             State::Enabled if primary == Some(self.number) => KeyState::Enabled,
             State::Enabled if primary < Some(self.number) => KeyState::Staged,
             State::Enabled => KeyState::DecryptOnly,
-            State::DestroyScheduled | State::PendingExternalDestruction => KeyState::PendingDeletion,
+            State::DestroyScheduled | State::PendingExternalDestruction => {
+                KeyState::PendingDeletion
+            }
             State::Destroyed | State::ImportFailed | State::GenerationFailed => KeyState::Destroyed,
             State::Disabled
             | State::Unspecified
@@ -257,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_key_is_what_its_versions_are() {
-        use State::{Destroyed as Gone, DestroyScheduled as Going, Disabled, Enabled};
+        use State::{DestroyScheduled as Going, Destroyed as Gone, Disabled, Enabled};
         let table: [(&[State], u64, KeyState); 8] = [
             (&[Enabled], 1, KeyState::Enabled),
             (&[Disabled, Enabled], 2, KeyState::Enabled),

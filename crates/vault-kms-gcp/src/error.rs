@@ -111,11 +111,15 @@ fn of_code(code: Code, verb: Verb) -> (ErrorKind, Option<&'static str>) {
         }
         (Code::FailedPrecondition, _) => (
             ErrorKind::KeyUnusable,
-            Some("a version of it is disabled, destroyed or not yet made; see what describing it says"),
+            Some(
+                "a version of it is disabled, destroyed or not yet made; see what describing it says",
+            ),
         ),
         (Code::NotFound, _) => (
             ErrorKind::KeyNotFound,
-            Some("there is no such key, key version or key ring; check project, location and names"),
+            Some(
+                "there is no such key, key version or key ring; check project, location and names",
+            ),
         ),
         (Code::AlreadyExists, _) => (
             ErrorKind::Conflict,
@@ -126,11 +130,15 @@ fn of_code(code: Code, verb: Verb) -> (ErrorKind, Option<&'static str>) {
         }
         (Code::PermissionDenied, _) => (
             ErrorKind::PermissionDenied,
-            Some("the account lacks a right on this key, or there is no such key and it may not know"),
+            Some(
+                "the account lacks a right on this key, or there is no such key and it may not know",
+            ),
         ),
         (Code::Unauthenticated, _) => (
             ErrorKind::PermissionDenied,
-            Some("the login is not accepted: its token expired, was revoked, or is for another service"),
+            Some(
+                "the login is not accepted: its token expired, was revoked, or is for another service",
+            ),
         ),
         (Code::ResourceExhausted, _) => (ErrorKind::Throttled, None),
         (Code::DeadlineExceeded, _) => (ErrorKind::TimedOut, None),
@@ -203,7 +211,9 @@ fn is_tls(error: &(dyn Error + 'static)) -> bool {
 
 fn of_http(status: u16) -> (ErrorKind, &'static str) {
     match status {
-        401 | 403 => (ErrorKind::PermissionDenied, "something before the service refuses the login"),
+        401 | 403 => {
+            (ErrorKind::PermissionDenied, "something before the service refuses the login")
+        }
         429 => (ErrorKind::Throttled, "something before the service asks for fewer requests"),
         _ => (ErrorKind::Unavailable, "the endpoint answered, but not as Cloud KMS does"),
     }
@@ -309,7 +319,8 @@ mod tests {
 
     #[test]
     fn a_damaged_request_is_told_from_bytes_that_are_not_authentic() {
-        let damaged = "The checksum in field ciphertext_crc32c did not match the data in field ciphertext.";
+        let damaged =
+            "The checksum in field ciphertext_crc32c did not match the data in field ciphertext.";
         assert!(request_was_damaged(&Status::invalid_argument(damaged)));
         assert!(!request_was_damaged(&Status::invalid_argument("Decryption failed: ...")));
         assert!(!request_was_damaged(&Status::internal(damaged)));

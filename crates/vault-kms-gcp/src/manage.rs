@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use gcloud_sdk::google::cloud::kms::v1 as kms;
 use kms::crypto_key::{CryptoKeyPurpose, RotationSchedule};
-use kms::crypto_key_version::{CryptoKeyVersionAlgorithm as Algorithm, CryptoKeyVersionState as State};
+use kms::crypto_key_version::{
+    CryptoKeyVersionAlgorithm as Algorithm, CryptoKeyVersionState as State,
+};
 use prost_types::{FieldMask, Timestamp};
 use vault_crypto_core::{Clock, CryptoError, ErrorKind, Operation, Result};
 
@@ -91,7 +93,9 @@ impl Client {
             for listed in answer.crypto_keys {
                 let id = listed.name.rsplit('/').next().unwrap_or_default();
                 let key = ring.key(id).ok().filter(|key| key.as_str() == listed.name);
-                keys.push(key.ok_or_else(|| broken_answer("the service listed a key of another ring"))?);
+                keys.push(
+                    key.ok_or_else(|| broken_answer("the service listed a key of another ring"))?,
+                );
             }
             page_token = answer.next_page_token;
             if page_token.is_empty() {
@@ -103,9 +107,15 @@ impl Client {
     }
 
     /// Makes a key and waits until its first version is there.
-    pub(crate) async fn create_key(&self, name: &KeyName, new: NewKey, clock: &dyn Clock) -> Result<()> {
+    pub(crate) async fn create_key(
+        &self,
+        name: &KeyName,
+        new: NewKey,
+        clock: &dyn Clock,
+    ) -> Result<()> {
         check_labels(&new.labels)?;
-        let protection = if new.hsm { kms::ProtectionLevel::Hsm } else { kms::ProtectionLevel::Software };
+        let protection =
+            if new.hsm { kms::ProtectionLevel::Hsm } else { kms::ProtectionLevel::Software };
         let key = kms::CryptoKey {
             purpose: new.purpose.into(),
             labels: new.labels.into_iter().collect(),
@@ -131,13 +141,18 @@ impl Client {
     }
 
     /// Makes a version, which is not the primary yet, and waits until it is there.
-    pub(crate) async fn create_version(&self, name: &KeyName, clock: &dyn Clock) -> Result<Version> {
+    pub(crate) async fn create_version(
+        &self,
+        name: &KeyName,
+        clock: &dyn Clock,
+    ) -> Result<Version> {
         let message = kms::CreateCryptoKeyVersionRequest {
             parent: name.as_str().to_owned(),
             crypto_key_version: Some(kms::CryptoKeyVersion::default()),
         };
         let request = self.request("parent", name.as_str(), message);
-        let made = self.kms().create_crypto_key_version(request).await.map_err(failed)?.into_inner();
+        let made =
+            self.kms().create_crypto_key_version(request).await.map_err(failed)?.into_inner();
         let made = describe::version(name, &made)?;
         if made.state == State::Enabled {
             return Ok(made);
@@ -153,7 +168,12 @@ impl Client {
         describe::version(name, &answer.into_inner())
     }
 
-    async fn await_generated(&self, name: &KeyName, number: u64, clock: &dyn Clock) -> Result<Version> {
+    async fn await_generated(
+        &self,
+        name: &KeyName,
+        number: u64,
+        clock: &dyn Clock,
+    ) -> Result<Version> {
         let asked_at = clock.monotonic();
         loop {
             let version = self.version(name, number).await?;
@@ -217,7 +237,11 @@ impl Client {
         Ok(())
     }
 
-    pub(crate) async fn set_labels(&self, name: &KeyName, labels: BTreeMap<String, String>) -> Result<()> {
+    pub(crate) async fn set_labels(
+        &self,
+        name: &KeyName,
+        labels: BTreeMap<String, String>,
+    ) -> Result<()> {
         check_labels(&labels)?;
         let key = kms::CryptoKey { labels: labels.into_iter().collect(), ..named(name) };
         self.update(name, key, &["labels"]).await
@@ -238,10 +262,8 @@ impl Client {
     }
 
     async fn update(&self, name: &KeyName, key: kms::CryptoKey, fields: &[&str]) -> Result<()> {
-        let message = kms::UpdateCryptoKeyRequest {
-            crypto_key: Some(key),
-            update_mask: Some(mask(fields)),
-        };
+        let message =
+            kms::UpdateCryptoKeyRequest { crypto_key: Some(key), update_mask: Some(mask(fields)) };
         let request = self.request("crypto_key.name", name.as_str(), message);
         self.kms().update_crypto_key(request).await.map_err(failed)?;
         Ok(())

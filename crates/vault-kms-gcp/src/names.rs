@@ -89,7 +89,9 @@ impl KeyName {
             return ring.key(full);
         }
         match full.split_once("/cryptoKeys/") {
-            Some((ring, key)) if key.contains("/cryptoKeyVersions/") && RingName::parse(ring).is_ok() => {
+            Some((ring, key))
+                if key.contains("/cryptoKeyVersions/") && RingName::parse(ring).is_ok() =>
+            {
                 Err(invalid("name the key, not one of its versions: the service finds the version"))
             }
             Some((ring, key)) => RingName::parse(ring)?.key(key),

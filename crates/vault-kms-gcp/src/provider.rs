@@ -12,9 +12,9 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tower::Service;
 use vault_crypto_core::{
-    Capabilities, Clock, CryptoError, DATA_KEY_LEN, DataKey, ErrorKind, HealthStatus, KeyId, KeyInfo,
-    KmsProvider, MAX_WRAP_LEN, Operation, RandomSource, Result, Scope, SecureBytes, WrapContext,
-    WrappedKey,
+    Capabilities, Clock, CryptoError, DATA_KEY_LEN, DataKey, ErrorKind, HealthStatus, KeyId,
+    KeyInfo, KmsProvider, MAX_WRAP_LEN, Operation, RandomSource, Result, Scope, SecureBytes,
+    WrapContext, WrappedKey,
 };
 
 use crate::client::Client;
@@ -51,7 +51,10 @@ impl GcpKmsProvider {
     ///
     /// # Errors
     /// `InvalidInput` for settings that cannot work, `Io` for a credentials file that cannot be read.
-    #[expect(clippy::unused_async, reason = "the SDK's logins start tasks: a runtime must be there")]
+    #[expect(
+        clippy::unused_async,
+        reason = "the SDK's logins start tasks: a runtime must be there"
+    )]
     pub async fn connect(config: GcpKmsConfig) -> Result<Self> {
         config.check()?;
         let client = Client::connect(&config)?;
@@ -263,10 +266,9 @@ impl KmsProvider for GcpKmsProvider {
         let status = match answer {
             Ok(_) => HealthStatus::healthy(format!("Cloud KMS answers for {}", self.ring)),
             // Who may only use keys may not look at their ring, and needs not.
-            Err(status) if status.code() == Code::PermissionDenied => HealthStatus::healthy(format!(
-                "Cloud KMS answers; the account may not read {}",
-                self.ring
-            )),
+            Err(status) if status.code() == Code::PermissionDenied => HealthStatus::healthy(
+                format!("Cloud KMS answers; the account may not read {}", self.ring),
+            ),
             Err(status) => {
                 let error = classify(&status, Verb::Other);
                 return Ok(match error.kind() {

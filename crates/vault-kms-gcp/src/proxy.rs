@@ -32,11 +32,13 @@ pub(crate) fn connector(
 > {
     let wanted = "the proxy is http://host:port";
     let proxy: Uri = proxy.parse().map_err(|_| invalid(wanted))?;
-    let plain = proxy.scheme_str() == Some("http") && proxy.path() == "/" && proxy.query().is_none();
+    let plain =
+        proxy.scheme_str() == Some("http") && proxy.path() == "/" && proxy.query().is_none();
     let authority = proxy.authority().filter(|a| plain && !a.as_str().contains('@'));
     let authority = authority.ok_or_else(|| invalid(wanted))?;
     let at = Arc::new((bare(authority.host()).to_owned(), authority.port_u16().unwrap_or(80)));
-    let port = target.port_u16().unwrap_or(if target.scheme_str() == Some("http") { 80 } else { 443 });
+    let port =
+        target.port_u16().unwrap_or(if target.scheme_str() == Some("http") { 80 } else { 443 });
     let to = Arc::new(format!("{}:{port}", target.host().unwrap_or_default()));
     Ok(service_fn(move |_: Uri| -> Connecting {
         let (at, to) = (Arc::clone(&at), Arc::clone(&to));

@@ -83,7 +83,8 @@ where
 
 fn check_endpoint(uri: &Uri, credentials: &GcpCredentials) -> Result<()> {
     let host = uri.host().unwrap_or_default();
-    if host.is_empty() || uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+    if host.is_empty() || uri.authority().is_some_and(|authority| authority.as_str().contains('@'))
+    {
         return Err(invalid("the endpoint is https://host[:port], without a user"));
     }
     if uri.path_and_query().is_some_and(|path| path.as_str() != "/") {
@@ -211,7 +212,8 @@ mod tests {
         assert!(!check("http://cloudkms.googleapis.com", ApplicationDefault));
         assert!(!check("http://127.0.0.1.example.com", Anonymous));
         assert!(!check("https://127.0.0.1:9", Anonymous));
-        for wrong in ["https://u:p@host", "https://host/v1", "https://host/?x", "ftp://host", "host"]
+        for wrong in
+            ["https://u:p@host", "https://host/v1", "https://host/?x", "ftp://host", "host"]
         {
             assert!(!check(wrong, ApplicationDefault), "{wrong}");
         }

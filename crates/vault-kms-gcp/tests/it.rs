@@ -1,1 +1,17 @@
-//! What `vault-kms-gcp` promises, held to it from outside.
+//! Google Cloud KMS from outside, against the fake service that Google's own client vouches for.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, where a panic is the report")]
+
+mod it {
+    mod checksums;
+    mod cloud_kms;
+    mod conformance;
+    mod connection;
+    mod interop;
+    mod life;
+    mod logins;
+    mod names;
+    mod outage;
+    mod secrets;
+    mod support;
+    mod transport;
+}
