@@ -81,11 +81,11 @@ fn a_token_that_is_expired_revoked_or_for_another_service_is_challenged() {
     let minute = Duration::from_secs(60);
     let good = vault.token(minute);
     assert_eq!(get(&vault, &good).status, 200);
+    vault.revoke_tokens();
     let another = vault.token_for("https://management.azure.com", minute);
     vault.set_token_lifetime(Duration::ZERO);
     let form = format!("client_id={}&client_secret={}", vault.client_id(), vault.client_secret());
     let expired = token_of(&log_in(&vault, vault.tenant(), &form));
-    vault.revoke_tokens();
     for bad in
         [good, another, expired, vault.token(Duration::ZERO), "no-token".into(), String::new()]
     {

@@ -53,7 +53,7 @@ fn microsofts_client_does_everything_with_the_fake_that_it_does_with_the_service
 fn microsofts_client_waits_for_a_slow_deletion_and_respects_other_retention() {
     let vault = FakeKeyVault::start_with(FakeKeyVaultOptions::new().with_retention_days(30));
     vault.slow_deletions(3);
-    assert_eq!(python(&vault, &["work"], ""), "done\n");
+    assert_eq!(python(&vault, &["work", "deletion", "backups"], ""), "done\n");
 }
 
 #[test]
