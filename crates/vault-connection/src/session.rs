@@ -228,7 +228,8 @@ impl Sessions {
         let Some(plan) = session.plan else { return self.learn(flight, session, transport).await };
         let can_log_in = self.login.credentials.can_log_in_again();
         let asked_at = self.clock.monotonic();
-        let outcome = match plan.next {
+        let next = if session.has_ended(asked_at) { Next::LogIn } else { plan.next };
+        let outcome = match next {
             Next::Renew => match login::renew(transport, &session.token).await {
                 Ok(granted) => self.install(flight, granted, Some(&plan), asked_at),
                 Err(failure)

@@ -1,0 +1,73 @@
+//! A server, roles on it, and a proxy that counts what it is asked.
+
+use std::sync::{Arc, LazyLock};
+
+use vault_connection::{
+    SecretId, VaultConnection, VaultConnectionConfig, VaultCredentials, VaultMount,
+};
+use vault_crypto_core::SecureString;
+use vault_testkit::proxy::FaultProxy;
+use vault_testkit::servers::Vault;
+
+/// One server for the tests that change nothing but roles of their own.
+static SERVER: LazyLock<Vault> = LazyLock::new(|| {
+    let vault = Vault::start().unwrap_or_else(|error| panic!("{error}"));
+    vault.run(&["auth", "enable", "approle"]).unwrap();
+    allow_all(&vault);
+    vault
+});
+
+pub(crate) fn server() -> &'static Vault {
+    &SERVER
+}
+
+/// The policy `all`.
+pub(crate) fn allow_all(vault: &Vault) {
+    let policy = r#"path "*" { capabilities = ["create","read","update","delete","list","sudo"] }"#;
+    vault.run(&["write", "sys/policies/acl/all", &format!("policy={policy}")]).unwrap();
+}
+
+/// What `vault` prints, as one line.
+pub(crate) fn ask(vault: &Vault, args: &[&str]) -> String {
+    vault.run(args).unwrap_or_else(|error| panic!("{error}")).trim().to_owned()
+}
+
+pub(crate) fn proxy() -> Arc<FaultProxy> {
+    Arc::new(FaultProxy::start(server().url().as_str()).unwrap())
+}
+
+pub(crate) fn mount(path: &str) -> VaultMount {
+    VaultMount::new(path).unwrap()
+}
+
+/// A role with the policy `all`: its id and a secret.
+pub(crate) fn role(name: &str, settings: &[&str]) -> (String, String) {
+    let path = format!("auth/approle/role/{name}");
+    let policies = if settings.iter().any(|s| s.starts_with("token_policies=")) {
+        ""
+    } else {
+        "token_policies=all"
+    };
+    let write = ["write", path.as_str(), policies];
+    let args: Vec<&str> =
+        write.iter().chain(settings).copied().filter(|arg| !arg.is_empty()).collect();
+    ask(server(), &args);
+    let role_id = ask(server(), &["read", "-field=role_id", &format!("{path}/role-id")]);
+    let secret = ask(server(), &["write", "-f", "-field=secret_id", &format!("{path}/secret-id")]);
+    (role_id, secret)
+}
+
+/// A login as that role.
+pub(crate) fn app_role(name: &str, settings: &[&str]) -> VaultCredentials {
+    let (role_id, secret) = role(name, settings);
+    VaultCredentials::app_role(role_id, SecretId::Plain(SecureString::new(secret))).unwrap()
+}
+
+pub(crate) async fn connect(config: VaultConnectionConfig) -> VaultConnection {
+    VaultConnection::connect(config).await.unwrap()
+}
+
+/// How often the proxy saw a path with this end.
+pub(crate) fn count(proxy: &FaultProxy, end: &str) -> usize {
+    proxy.calls().iter().filter(|call| call.path.ends_with(end)).count()
+}

@@ -1,0 +1,114 @@
+//! Tokens that end in the middle of the work, that may not do something, or that are no tokens.
+
+use std::time::Duration;
+
+use vault_connection::{VaultConnectionConfig, VaultCredentials, VaultFailureKind};
+use vault_crypto_core::{ErrorKind, Operation};
+
+use super::support::{app_role, ask, connect, count, mount, proxy, server};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_expires_in_mid_use_is_replaced() {
+    let proxy = proxy();
+    let credentials = app_role("expires", &["token_ttl=1s", "token_max_ttl=1s"]);
+    let connection = connect(VaultConnectionConfig::new(proxy.url(), credentials)).await;
+    connection.who_am_i().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    connection.who_am_i().await.unwrap();
+    assert_eq!(count(&proxy, "/login"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_requests_with_a_revoked_token_cause_one_login() {
+    let proxy = proxy();
+    let credentials = app_role("revoked", &["token_ttl=1h"]);
+    let connection = connect(VaultConnectionConfig::new(proxy.url(), credentials)).await;
+    connection.log_in().await.unwrap();
+    ask(server(), &["token", "revoke", "-mode=path", "auth/approle"]);
+    let asking: Vec<_> = (0..32)
+        .map(|_| {
+            let connection = connection.clone();
+            tokio::spawn(async move { connection.who_am_i().await })
+        })
+        .collect();
+    for asked in asking {
+        asked.await.unwrap().unwrap();
+    }
+    assert_eq!(count(&proxy, "/login"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_given_token_that_was_revoked_is_told_and_not_replaced() {
+    let token = ask(server(), &["token", "create", "-policy=all", "-field=token"]);
+    let credentials = VaultCredentials::token(token.clone());
+    let connection = connect(VaultConnectionConfig::new(server().url(), credentials)).await;
+    connection.who_am_i().await.unwrap();
+    ask(server(), &["token", "revoke", &token]);
+    let failure = connection.who_am_i().await.unwrap_err();
+    assert_eq!(failure.kind(), VaultFailureKind::PermissionDenied);
+    let error = failure.to_error(Operation::DescribeKey);
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+    assert!(error.to_string().contains("no longer valid"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_that_is_missing_is_no_reason_to_log_in_again() {
+    let proxy = proxy();
+    let credentials = app_role("poor", &["token_policies=default"]);
+    let connection = connect(VaultConnectionConfig::new(proxy.url(), credentials)).await;
+    for _ in 0..5 {
+        let failure = connection.get(&mount("sys"), &["mounts"]).await.unwrap_err();
+        assert_eq!(failure.kind(), VaultFailureKind::PermissionDenied);
+        assert_eq!(failure.status(), Some(403));
+    }
+    assert_eq!(count(&proxy, "/login"), 1);
+    // Whether the token lives is asked once, not at every refusal.
+    assert_eq!(count(&proxy, "/lookup-self"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_file_is_read_again_when_its_token_has_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    let create = || ask(server(), &["token", "create", "-policy=all", "-field=token"]);
+    let first = create();
+    std::fs::write(&file, format!("{first}\n")).unwrap();
+    let credentials = VaultCredentials::token_file(&file);
+    let connection = connect(VaultConnectionConfig::new(server().url(), credentials)).await;
+    connection.who_am_i().await.unwrap();
+    ask(server(), &["token", "revoke", &first]);
+    let failure = connection.who_am_i().await.unwrap_err();
+    assert_eq!(failure.kind(), VaultFailureKind::PermissionDenied);
+    std::fs::write(&file, create()).unwrap();
+    connection.who_am_i().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_that_no_header_can_hold_is_refused_before_any_request() {
+    let proxy = proxy();
+    for token in ["hvs.abc\n", "hvs.abc\r\nX-Vault-Namespace: other", "hvs.\u{e9}t\u{e9}", ""] {
+        let config = VaultConnectionConfig::new(proxy.url(), VaultCredentials::token(token));
+        let failure = connect(config).await.who_am_i().await.unwrap_err();
+        assert_eq!(failure.kind(), VaultFailureKind::InvalidInput);
+        assert!(!format!("{failure} {failure:?}").contains("abc"));
+    }
+    assert_eq!(proxy.calls().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logging_out_revokes_what_was_logged_in_and_nothing_else() {
+    let proxy = proxy();
+    let connection =
+        connect(VaultConnectionConfig::new(proxy.url(), app_role("leaves", &[]))).await;
+    connection.log_in().await.unwrap();
+    connection.log_out().await.unwrap();
+    assert_eq!(count(&proxy, "/revoke-self"), 1);
+    connection.who_am_i().await.unwrap();
+    assert_eq!(count(&proxy, "/login"), 2);
+    let given = VaultCredentials::token(server().root_token());
+    let connection = connect(VaultConnectionConfig::new(proxy.url(), given)).await;
+    connection.log_in().await.unwrap();
+    connection.log_out().await.unwrap();
+    assert_eq!(count(&proxy, "/revoke-self"), 1);
+    ask(server(), &["token", "lookup"]);
+}
