@@ -70,7 +70,8 @@ impl Connection {
     /// Takes a client as it is, but for retries, and for time-outs that it leaves open.
     pub(crate) fn with_client(client: &kms::Client, config: &AwsKmsConfig) -> Self {
         let old = client.config();
-        let mut timeouts = old.timeout_config().cloned().unwrap_or_else(|| TimeoutConfig::builder().build());
+        let mut timeouts =
+            old.timeout_config().cloned().unwrap_or_else(|| TimeoutConfig::builder().build());
         timeouts.take_defaults_from(&self::timeouts(config));
         let new = old.to_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts);
         let region = old.region().map(|region| region.as_ref().to_owned());

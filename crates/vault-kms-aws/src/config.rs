@@ -18,7 +18,7 @@ use crate::error::invalid;
 /// use std::time::Duration;
 /// use vault_kms_aws::{AssumeRole, AwsCredentials, AwsKmsConfig};
 ///
-/// let role = AssumeRole::new("arn:aws:iam::111122223333:role/app").with_external_id("shared-with-them");
+/// let role = AssumeRole::new("arn:aws:iam::111122223333:role/app").with_external_id("shared-with-them".to_owned());
 /// let config = AwsKmsConfig::new()
 ///     .with_region("eu-west-1")
 ///     .with_credentials(AwsCredentials::default_chain().assume_role(role))

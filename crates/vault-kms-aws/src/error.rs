@@ -314,3 +314,36 @@ pub(crate) fn broken_answer(
 ) -> CryptoError {
     CryptoError::new(ErrorKind::Internal, operation).with_key_id(key_id).with_detail(detail)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_has_the_same_table() {
+        let table = include_str!("../README.md");
+        for (code, kind, _) in CODES {
+            let row = table.lines().find(|line| line.contains(&format!("`{code}`")));
+            let row = row.unwrap_or_else(|| panic!("{code} is not in README.md"));
+            assert!(row.starts_with(&format!("| `{kind:?}`")), "{code} is in the row: {row}");
+        }
+    }
+
+    #[test]
+    fn no_code_stands_twice() {
+        let mut codes: Vec<&str> = CODES.iter().map(|(code, ..)| *code).collect();
+        codes.sort_unstable();
+        assert!(codes.windows(2).all(|pair| pair[0] != pair[1]));
+    }
+
+    #[test]
+    fn a_code_decides_before_the_status_unless_the_operation_is_missing() {
+        assert_eq!(of_answer(Some("ThrottlingException"), 400).kind, Throttled);
+        assert_eq!(of_answer(Some("InternalFailure"), 501).kind, Unsupported);
+        assert_eq!(of_answer(Some("Unheard"), 503).kind, Unavailable);
+        assert_eq!(of_answer(None, 404).kind, ErrorKind::Internal);
+        assert!(of_answer(Some("ExpiredTokenException"), 400).stale_login);
+        assert!(!of_answer(Some("AccessDeniedException"), 400).stale_login);
+        assert!(of_answer(Some("AccessDeniedException"), 400).forbidden);
+    }
+}

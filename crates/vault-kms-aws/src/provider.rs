@@ -105,12 +105,9 @@ impl AwsKmsProvider {
             Ok(answer) => return Ok(answer),
             Err(error) => Fault::of(&error, self.clock.now()),
         };
-        match self.connection.log_in_anew(login).filter(|_| fault.stale_login) {
-            Some(client) => {
-                call(client).await.map_err(|error| self.failed(operation, key_id, &error))
-            }
-            None => Err(fault.into_error(operation, key_id)),
-        }
+        let fresh = if fault.stale_login { self.connection.log_in_anew(login) } else { None };
+        let Some(client) = fresh else { return Err(fault.into_error(operation, key_id)) };
+        call(client).await.map_err(|error| self.failed(operation, key_id, &error))
     }
 
     /// One deadline for what is made of several calls.

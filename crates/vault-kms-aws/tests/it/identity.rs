@@ -50,7 +50,7 @@ async fn a_role_is_taken_once_and_asks_under_its_session() {
     for _ in 0..5 {
         kms.generate_data_key(&key, &context()).await.unwrap();
     }
-    assert_eq!(logins(&proxy), 1);
+    assert_eq!(logins(&proxy), 1, "{:#?}", proxy.calls());
     let who = kms.who_am_i().await.unwrap();
     assert!(who.ends_with(":assumed-role/app/billing"), "{who}");
 }
