@@ -1,8 +1,8 @@
 //! `KmsAdmin`: managing keys. Nothing is repeated that may have happened: what is there is looked at
 //! first, and a call without an answer is reported.
 //!
-//! Key Vault keeps `enabled` per version: a key is disabled here by disabling every version of it. Left to
-//! others: periods (`rotation`), reading what is there (`describe`).
+//! Left to others: enabling, disabling and deleting (`states`), periods (`rotation`), reading what is there
+//! (`describe`).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use azure_core::json::to_json;
 use azure_security_keyvault_keys::models::{
-    CreateKeyParameters, Key, KeyAttributes, KeyClientUpdateKeyPropertiesOptions, KeyOperation,
-    KeyType, UpdateKeyPropertiesParameters,
+    CreateKeyParameters, Key, KeyClientUpdateKeyPropertiesOptions, KeyOperation, KeyType,
+    UpdateKeyPropertiesParameters,
 };
 use futures_util::TryStreamExt as _;
 use vault_crypto_core::{
@@ -19,11 +19,13 @@ use vault_crypto_core::{
     Operation, Result, RotateOptions,
 };
 
+mod states;
+
 use crate::client::invalid;
 use crate::describe::{DESCRIPTION_TAG, OUR_TAGS, Tags, Version};
 use crate::error::{Fault, classify};
 use crate::names::KeyName;
-use crate::provider::{AzureKmsProvider, MIN_WINDOW_DAYS};
+use crate::provider::AzureKmsProvider;
 
 /// The service's usual key, where a symmetric one is asked for: vaults have none.
 const USUAL_BITS: u16 = 2_048;
@@ -33,13 +35,6 @@ const MAX_TAG_LEN: usize = 256;
 /// Most keys of a vault that are listed, and most in one page.
 const MAX_KEYS: usize = 25_000;
 const MAX_PAGE: usize = 1_000;
-/// How often, and for how long in all, a deletion or a recovery is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-const LOOKS: usize = 120;
-/// How many times versions that appear meanwhile are disabled too.
-const PASSES: usize = 5;
-
-const PENDING: &str = "it is pending deletion; cancel the deletion first";
 
 #[async_trait]
 impl KmsAdmin for AzureKmsProvider {
@@ -80,13 +75,17 @@ impl KmsAdmin for AzureKmsProvider {
     async fn enable_key(&self, key_id: &KeyId) -> Result<()> {
         let (name, canonical) = self.named(key_id, Operation::EnableKey)?;
         let switched = self.switch(&name, true).await;
-        switched.map_err(|fault| fault.into_error(Operation::EnableKey).with_key_id(&canonical))
+        switched
+            .map(drop)
+            .map_err(|fault| fault.into_error(Operation::EnableKey).with_key_id(&canonical))
     }
 
     async fn disable_key(&self, key_id: &KeyId) -> Result<()> {
         let (name, canonical) = self.named(key_id, Operation::DisableKey)?;
         let switched = self.switch(&name, false).await;
-        switched.map_err(|fault| fault.into_error(Operation::DisableKey).with_key_id(&canonical))
+        switched
+            .map(drop)
+            .map_err(|fault| fault.into_error(Operation::DisableKey).with_key_id(&canonical))
     }
 
     async fn schedule_key_deletion(&self, key_id: &KeyId, pending_days: u32) -> Result<KeyInfo> {
@@ -175,81 +174,9 @@ impl AzureKmsProvider {
             && after.tags.as_ref() != Some(&tags)
         {
             let tags = UpdateKeyPropertiesParameters { tags: Some(tags), ..Default::default() };
-            self.update(name, Some(&new), &tags).await?;
+            self.update(name, &new, &tags).await?;
         }
         Ok(new)
-    }
-
-    /// Enables or disables every version; asks again for those that appeared meanwhile.
-    async fn switch(&self, name: &KeyName, enabled: bool) -> Result<(), Fault> {
-        let current = self.current_of(name, &self.living(name).await?)?;
-        let change = UpdateKeyPropertiesParameters {
-            key_attributes: Some(KeyAttributes { enabled: Some(enabled), ..Default::default() }),
-            ..Default::default()
-        };
-        for _ in 0..PASSES {
-            let versions = self.versions(name, &current).await?;
-            if versions.iter().all(|version| version.enabled == enabled) {
-                return Ok(());
-            }
-            // The newest first: it is the one that wraps.
-            for version in versions.iter().rev() {
-                if version.enabled != enabled {
-                    self.update(name, Some(version), &change).await?;
-                }
-            }
-        }
-        Err(conflict("new versions keep appearing; is its rotation running?"))
-    }
-
-    /// The vault's own retention is what a deleted key is kept for. It may be longer than asked, never shorter.
-    async fn delete(&self, name: &KeyName, pending_days: u32) -> Result<KeyInfo, Fault> {
-        if pending_days < MIN_WINDOW_DAYS {
-            return Err(wrong("a deleted key is kept for 7 days at least"));
-        }
-        let key = match self.living(name).await {
-            Err(fault) if fault.kind == ErrorKind::KeyUnusable => {
-                return Err(conflict(
-                    "its deletion is scheduled already; cancel it to choose again",
-                ));
-            }
-            key => key?,
-        };
-        let kept = key.attributes.as_ref().and_then(|attributes| attributes.recoverable_days);
-        let kept = kept.and_then(|days| u32::try_from(days).ok()).unwrap_or_default();
-        if kept < pending_days {
-            return Err(wrong(
-                "the vault keeps deleted keys for fewer days than asked; its retention is the vault's setting",
-            ));
-        }
-        // First, so that a recovered key is disabled.
-        self.switch(name, false).await?;
-        self.ask(self.client.delete_key(name.as_str(), None)).await?;
-        for _ in 0..LOOKS {
-            if let Some(info) = self.describe_deleted(name).await? {
-                return Ok(info);
-            }
-            self.clock.sleep(LOOK_EVERY).await;
-        }
-        Err(Fault::timed_out())
-    }
-
-    async fn recover(&self, name: &KeyName) -> Result<(), Fault> {
-        if self.describe_deleted(name).await?.is_none() {
-            self.current(name).await?;
-            return Err(conflict("its deletion is not scheduled"));
-        }
-        self.ask(self.client.recover_deleted_key(name.as_str(), None)).await?;
-        for _ in 0..LOOKS {
-            match self.current(name).await {
-                // Whoever deleted it may not have disabled it.
-                Ok(_) => return self.switch(name, false).await,
-                Err(fault) if fault.is_not_found() || fault.is_mid_deletion() => {}
-                Err(fault) => return Err(fault),
-            }
-            self.clock.sleep(LOOK_EVERY).await;
-        }
-        Err(Fault::timed_out())
     }
 
     /// The service lists in an order of its own, so all names are read for each page.
@@ -313,22 +240,7 @@ impl AzureKmsProvider {
         }
         let current = self.current_of(name, &key)?;
         let change = UpdateKeyPropertiesParameters { tags: Some(all), ..Default::default() };
-        self.update(name, Some(&current), &change).await
-    }
-
-    /// The key, or `KeyUnusable` while its deletion is pending.
-    pub(crate) async fn living(&self, name: &KeyName) -> Result<Key, Fault> {
-        match self.current(name).await {
-            Err(fault) if fault.is_not_found() || fault.is_mid_deletion() => {
-                Err(match self.explain(fault, name, None).await {
-                    fault if fault.kind == ErrorKind::KeyUnusable => {
-                        Fault::new(fault.kind, PENDING)
-                    }
-                    fault => fault,
-                })
-            }
-            answer => answer,
-        }
+        self.update(name, &current, &change).await
     }
 
     fn current_of(&self, name: &KeyName, key: &Key) -> Result<Version, Fault> {
@@ -339,11 +251,11 @@ impl AzureKmsProvider {
     async fn update(
         &self,
         name: &KeyName,
-        version: Option<&Version>,
+        version: &Version,
         change: &UpdateKeyPropertiesParameters,
     ) -> Result<(), Fault> {
         let body = to_json(change).map_err(|error| classify(&error, &*self.clock))?;
-        let key_version = version.map(|version| version.version.as_str().to_owned());
+        let key_version = Some(version.version.as_str().to_owned());
         let options = KeyClientUpdateKeyPropertiesOptions { key_version, ..Default::default() };
         let update = self.client.update_key_properties(name.as_str(), body.into(), Some(options));
         self.ask(update).await.map(drop)

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use azure_core::time::OffsetDateTime;
 use azure_security_keyvault_keys::models::{
-    JsonWebKey, Key, KeyAttributes, KeyClientGetKeyOptions, KeyProperties, KeyRotationPolicy,
-    KeyType,
+    DeletedKey, JsonWebKey, Key, KeyAttributes, KeyClientGetKeyOptions, KeyProperties,
+    KeyRotationPolicy, KeyType,
 };
 use futures_util::TryStreamExt as _;
 use vault_crypto_core::{ErrorKind, KeyInfo, KeySpec, KeyState, KeyVersion, KeyVersionInfo};
@@ -114,6 +114,11 @@ impl AzureKmsProvider {
             Err(fault) => return Err(fault),
         };
         let key = answer.into_model().map_err(|error| classify(&error, &*self.clock))?;
+        self.of_deleted(name, key).map(Some)
+    }
+
+    /// What is told of a deleted key: by a look at it, and by the deletion itself.
+    pub(crate) fn of_deleted(&self, name: &KeyName, key: DeletedKey) -> Result<KeyInfo, Fault> {
         let web_key = key.key.as_ref().ok_or_else(Fault::not_understood)?;
         let current = self.version_of(name, web_key.kid.as_deref(), key.attributes.clone())?;
         let mut info = self.begin(name, web_key, key.tags)?;
@@ -122,7 +127,7 @@ impl AzureKmsProvider {
         let (version, created) = (current.version.clone(), current.created());
         info.versions = vec![KeyVersionInfo::new(version.clone(), info.state, created)];
         info.primary_version = Some(version);
-        Ok(Some(info))
+        Ok(info)
     }
 
     /// Id, kind, tags and description.
@@ -148,6 +153,10 @@ impl AzureKmsProvider {
         current: &Version,
     ) -> Result<Vec<Version>, Fault> {
         let mut versions = self.list_versions(name).await?;
+        // A list may lag behind.
+        if !versions.iter().any(|listed| listed.version == current.version) {
+            versions.push(current.clone());
+        }
         versions.sort_by_cached_key(|listed| {
             let is_current = listed.version == current.version;
             (listed.attributes.created, is_current, listed.version.clone())

@@ -144,6 +144,11 @@ impl Fault {
         self.status == Some(409) && self.code.starts_with("Object")
     }
 
+    /// The vault has said no, so it has done nothing.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.status.is_some_and(|status| (400..500).contains(&status) && status != 408)
+    }
+
     /// Refused, and the answer does not tell whether by right or by the key's state.
     pub(crate) fn is_unexplained_refusal(&self) -> bool {
         self.status == Some(403) && self.code.is_empty() && !self.logging_in

@@ -7,6 +7,7 @@ mod it {
     mod faults;
     mod keys;
     mod logins;
+    mod logs;
     mod raw;
     mod recorded;
     mod secrets;

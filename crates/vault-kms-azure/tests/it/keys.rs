@@ -188,6 +188,18 @@ async fn deletion_is_never_sooner_than_asked_and_recovery_leaves_the_key_disable
 }
 
 #[tokio::test]
+async fn a_deletion_that_is_refused_leaves_the_key_as_it_was() {
+    let world = World::new().await;
+    let key = world.key("app").await;
+    world.kms.rotate_key(&key, RotateOptions::now()).await.unwrap();
+    let before = world.kms.describe_key(&key).await.unwrap();
+    world.fake.deny("delete");
+    let error = world.kms.schedule_key_deletion(&key, 7).await.unwrap_err();
+    assert_eq!(error.kind(), PermissionDenied);
+    assert_eq!(world.kms.describe_key(&key).await.unwrap(), before);
+}
+
+#[tokio::test]
 async fn a_missing_right_is_permission_denied_and_describing_does_without_some() {
     let world = World::new().await;
     let key = world.key("app").await;

@@ -34,13 +34,15 @@ async fn faults_on_the_way_are_typed_timely_and_overcome() {
     let proxy = FaultProxy::start_tls(upstream, fake.ca(), &[&fake.host()]).unwrap();
     let deadline = Duration::from_secs(1);
     // The last address that is given for a name is the one.
-    let config = config(&fake).with_resolved(fake.host(), proxy.addr()).with_call_timeout(deadline);
-    let kms = Arc::new(AzureKmsProvider::connect(config).await.unwrap());
-    let key = kms.create_key(KeyConfig::new("app")).await.unwrap().key_id;
-    let other = kms.create_key(KeyConfig::new("other")).await.unwrap().key_id;
-    let fixture = TransportFixture::new(kms.clone(), Arc::new(proxy), key, shape(deadline))
+    let through = || config(&fake).with_resolved(fake.host(), proxy.addr());
+    let kms = AzureKmsProvider::connect(through().with_call_timeout(deadline)).await.unwrap();
+    // A new key pair may take longer than a test wants to wait for an answer that never comes.
+    let admin = Arc::new(AzureKmsProvider::connect(through()).await.unwrap());
+    let key = admin.create_key(KeyConfig::new("app")).await.unwrap().key_id;
+    let other = admin.create_key(KeyConfig::new("other")).await.unwrap().key_id;
+    let fixture = TransportFixture::new(Arc::new(kms), Arc::new(proxy), key, shape(deadline))
         .with_other_key(other)
-        .with_admin(kms, "transport")
+        .with_admin(admin, "transport")
         .with_secret(fake.client_secret());
     let report = run_all(&fixture).await;
     report.assert_passed();

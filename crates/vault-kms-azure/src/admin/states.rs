@@ -1,0 +1,141 @@
+//! States of a key: enabled, disabled, pending deletion.
+//!
+//! Key Vault keeps `enabled` per version, and how long a deleted key is kept per vault.
+
+use std::time::Duration;
+
+use azure_security_keyvault_keys::models::{Key, KeyAttributes, UpdateKeyPropertiesParameters};
+use vault_crypto_core::{ErrorKind, KeyInfo};
+
+use super::{conflict, wrong};
+use crate::describe::Version;
+use crate::error::{Fault, classify};
+use crate::names::KeyName;
+use crate::provider::{AzureKmsProvider, MIN_WINDOW_DAYS};
+
+/// How often, and for how long in all, a deletion or a recovery is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+const LOOKS: usize = 120;
+/// How many times versions that appear meanwhile are switched too.
+const PASSES: usize = 5;
+
+const PENDING: &str = "it is pending deletion; cancel the deletion first";
+
+impl AzureKmsProvider {
+    /// Enables or disables every version; asks again for those that appeared meanwhile. The versions that it
+    /// changed come back.
+    pub(crate) async fn switch(
+        &self,
+        name: &KeyName,
+        enabled: bool,
+    ) -> Result<Vec<Version>, Fault> {
+        let current = self.current_of(name, &self.living(name).await?)?;
+        let mut changed = Vec::new();
+        for _ in 0..PASSES {
+            let versions = self.versions(name, &current).await?;
+            if versions.iter().all(|version| version.enabled == enabled) {
+                return Ok(changed);
+            }
+            // The newest first: it is the one that wraps.
+            for version in versions.into_iter().rev().filter(|version| version.enabled != enabled) {
+                self.set_enabled(name, &version, enabled).await?;
+                changed.push(version);
+            }
+        }
+        Err(conflict("new versions keep appearing; is its rotation running?"))
+    }
+
+    async fn set_enabled(
+        &self,
+        name: &KeyName,
+        version: &Version,
+        enabled: bool,
+    ) -> Result<(), Fault> {
+        let change = UpdateKeyPropertiesParameters {
+            key_attributes: Some(KeyAttributes { enabled: Some(enabled), ..Default::default() }),
+            ..Default::default()
+        };
+        self.update(name, version, &change).await
+    }
+
+    /// The vault's own retention is what a deleted key is kept for. It may be longer than asked, never shorter.
+    pub(crate) async fn delete(&self, name: &KeyName, pending_days: u32) -> Result<KeyInfo, Fault> {
+        if pending_days < MIN_WINDOW_DAYS {
+            return Err(wrong("a deleted key is kept for 7 days at least"));
+        }
+        let key = match self.living(name).await {
+            Err(fault) if fault.kind == ErrorKind::KeyUnusable => {
+                return Err(conflict(
+                    "its deletion is scheduled already; cancel it to choose again",
+                ));
+            }
+            key => key?,
+        };
+        let kept = key.attributes.as_ref().and_then(|attributes| attributes.recoverable_days);
+        let kept = kept.and_then(|days| u32::try_from(days).ok()).unwrap_or_default();
+        if kept < pending_days {
+            return Err(wrong(
+                "the vault keeps deleted keys for fewer days than asked; its retention is the vault's setting",
+            ));
+        }
+        // First, so that a recovered key is disabled.
+        let disabled = self.switch(name, false).await?;
+        let deleted = match self.ask(self.client.delete_key(name.as_str(), None)).await {
+            Err(fault) if fault.is_refusal() => {
+                self.enable_again(name, &disabled).await?;
+                return Err(fault);
+            }
+            answer => answer?.into_model().map_err(|error| classify(&error, &*self.clock))?,
+        };
+        // It takes the service some seconds; what it will say then, it has said already.
+        let info = self.of_deleted(name, deleted)?;
+        for _ in 0..LOOKS {
+            match self.describe_deleted(name).await {
+                Ok(None) => self.clock.sleep(LOOK_EVERY).await,
+                _ => break,
+            }
+        }
+        Ok(info)
+    }
+
+    /// Nothing was deleted, so nothing is to be left disabled.
+    async fn enable_again(&self, name: &KeyName, versions: &[Version]) -> Result<(), Fault> {
+        for version in versions.iter().rev() {
+            self.set_enabled(name, version, true).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn recover(&self, name: &KeyName) -> Result<(), Fault> {
+        if self.describe_deleted(name).await?.is_none() {
+            self.current(name).await?;
+            return Err(conflict("its deletion is not scheduled"));
+        }
+        self.ask(self.client.recover_deleted_key(name.as_str(), None)).await?;
+        for _ in 0..LOOKS {
+            match self.current(name).await {
+                // Whoever deleted it may not have disabled it.
+                Ok(_) => return self.switch(name, false).await.map(drop),
+                Err(fault) if fault.is_not_found() || fault.is_mid_deletion() => {}
+                Err(fault) => return Err(fault),
+            }
+            self.clock.sleep(LOOK_EVERY).await;
+        }
+        Err(Fault::timed_out())
+    }
+
+    /// The key, or `KeyUnusable` while its deletion is pending.
+    pub(crate) async fn living(&self, name: &KeyName) -> Result<Key, Fault> {
+        match self.current(name).await {
+            Err(fault) if fault.is_not_found() || fault.is_mid_deletion() => {
+                Err(match self.explain(fault, name, None).await {
+                    fault if fault.kind == ErrorKind::KeyUnusable => {
+                        Fault::new(fault.kind, PENDING)
+                    }
+                    fault => fault,
+                })
+            }
+            answer => answer,
+        }
+    }
+}
