@@ -36,10 +36,8 @@ pub struct GcpKmsConfig {
 
 impl GcpKmsConfig {
     /// Keys of the ring `projects/P/locations/L/keyRings/R`, with or without `gcp-kms://` in front. Bare key
-    /// names are keys of this ring, new keys are made in it, and [`list_keys`] lists it; keys of other rings
-    /// are used by their full names.
-    ///
-    /// [`list_keys`]: vault_crypto_core::KmsProvider
+    /// names are keys of this ring, new keys are made in it, and `list_keys` lists it; keys of other rings are
+    /// used by their full names.
     #[must_use]
     pub fn new(key_ring: impl Into<String>) -> Self {
         Self {

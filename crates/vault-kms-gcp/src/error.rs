@@ -52,6 +52,7 @@ pub(crate) fn invalid(detail: impl Into<std::borrow::Cow<'static, str>>) -> Cryp
 }
 
 /// Something that this service does not have.
+#[cfg(feature = "admin")]
 pub(crate) fn unsupported(detail: &'static str) -> CryptoError {
     CryptoError::new(ErrorKind::Unsupported, Operation::Configure).with_detail(detail)
 }

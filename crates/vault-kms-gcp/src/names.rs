@@ -62,7 +62,11 @@ impl RingName {
                 "a key is named by 1 to 63 letters, digits, - and _, or in full: projects/P/locations/L/keyRings/R/cryptoKeys/K",
             ));
         }
-        Ok(KeyName { name: format!("{}/cryptoKeys/{id}", self.name), ring_len: self.name.len() })
+        Ok(KeyName {
+            name: format!("{}/cryptoKeys/{id}", self.name),
+            #[cfg(any(test, feature = "admin"))]
+            ring_len: self.name.len(),
+        })
     }
 }
 
@@ -76,6 +80,7 @@ impl fmt::Display for RingName {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeyName {
     name: String,
+    #[cfg(any(test, feature = "admin"))]
     ring_len: usize,
 }
 
@@ -109,6 +114,7 @@ impl KeyName {
         self.name.get(..self.ring_len).unwrap_or_default()
     }
 
+    #[cfg(any(test, feature = "admin"))]
     pub(crate) fn id(&self) -> &str {
         self.name.get(self.ring_len + "/cryptoKeys/".len()..).unwrap_or_default()
     }
