@@ -4,6 +4,8 @@ mod audit;
 mod calls;
 mod clock;
 pub mod conformance;
+#[cfg(feature = "proxy")]
+mod date;
 #[cfg(target_os = "linux")]
 mod dump;
 #[cfg(any(feature = "fake-azure", feature = "fake-google"))]

@@ -11,13 +11,12 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use vault_crypto_core::{RandomSource as _, SystemRandom};
 
 mod answer;
 mod authority;
-mod date;
 mod deleted;
 mod keys;
 mod material;
@@ -333,7 +332,7 @@ impl State {
     }
 
     fn date(&self) -> String {
-        date::http(self.now())
+        crate::date::imf_fixdate(UNIX_EPOCH + Duration::from_secs(self.now()))
     }
 
     /// Brings the vault up to its time and lets `act` at it.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use super::answer::Answer;
 
@@ -52,7 +52,7 @@ impl HttpFault {
     /// The server's clock seems to say `now`: the answer's `Date` (RFC 9110 section 5.6.7).
     #[must_use]
     pub fn date(now: SystemTime) -> Self {
-        Self::Header("date", imf_fixdate(now))
+        Self::Header("date", crate::date::imf_fixdate(now))
     }
 
     pub(super) fn name(&self) -> &'static str {
@@ -77,53 +77,5 @@ impl HttpFault {
 impl fmt::Debug for HttpFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-fn imf_fixdate(time: SystemTime) -> String {
-    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = civil(days);
-    let weekday = DAYS.get(usize::try_from(days % 7).unwrap_or_default()).unwrap_or(&"Thu");
-    let month = MONTHS.get(month).unwrap_or(&"Jan");
-    let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
-    format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
-}
-
-/// Year, month from 0 and day of the month, of a day counted from 1970-01-01.
-fn civil(mut days: u64) -> (u64, usize, u64) {
-    let leap = |year: u64| {
-        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-    };
-    let mut year = 1970;
-    while days >= 365 + u64::from(leap(year)) {
-        days -= 365 + u64::from(leap(year));
-        year += 1;
-    }
-    let lengths = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    let mut month = 0;
-    for length in lengths {
-        if days < length {
-            break;
-        }
-        days -= length;
-        month += 1;
-    }
-    (year, month, days + 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_are_those_of_the_rfc() {
-        let date = |seconds| imf_fixdate(UNIX_EPOCH + Duration::from_secs(seconds));
-        assert_eq!(date(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT"); // RFC 9110 section 5.6.7
-        assert_eq!(date(951_782_400), "Tue, 29 Feb 2000 00:00:00 GMT");
-        assert_eq!(date(0), "Thu, 01 Jan 1970 00:00:00 GMT");
     }
 }
