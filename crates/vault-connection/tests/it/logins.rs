@@ -10,7 +10,7 @@ use vault_crypto_core::{ErrorKind, Operation, SecureBytes, SecureString};
 use vault_testkit::servers::Vault;
 use vault_testkit::tls::TestCa;
 
-use super::support::{allow_all, app_role, ask, connect, count, mount, proxy, role, server};
+use super::support::{allow_all, app_role, ask, connect, count, mount, proxy, role_at, server};
 
 async fn logs_in(credentials: VaultCredentials, as_whom: &str) {
     let connection = connect(VaultConnectionConfig::new(server().url(), credentials)).await;
@@ -35,10 +35,7 @@ async fn by_role() {
 #[tokio::test(flavor = "multi_thread")]
 async fn by_role_mounted_elsewhere_with_the_secret_in_a_file() {
     ask(server(), &["auth", "enable", "-path=team/machines", "approle"]);
-    let path = "auth/team/machines/role/app";
-    ask(server(), &["write", path, "token_policies=all"]);
-    let role_id = ask(server(), &["read", "-field=role_id", &format!("{path}/role-id")]);
-    let secret = ask(server(), &["write", "-f", "-field=secret_id", &format!("{path}/secret-id")]);
+    let (role_id, secret) = role_at("team/machines", "app", &[]);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("secret-id");
     std::fs::write(&file, secret + "\n").unwrap();
@@ -48,7 +45,7 @@ async fn by_role_mounted_elsewhere_with_the_secret_in_a_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn by_a_wrapped_secret_which_opens_once() {
-    let (role_id, _) = role("wrapped", &["token_ttl=1s", "token_max_ttl=1s"]);
+    let (role_id, _) = role_at("approle", "wrapped", &["token_ttl=1s", "token_max_ttl=1s"]);
     let wrap = ["write", "-f", "-wrap-ttl=60s", "-field=wrapping_token"];
     let path = "auth/approle/role/wrapped/secret-id";
     let wrapping = ask(server(), &[&wrap[..], &[path]].concat());

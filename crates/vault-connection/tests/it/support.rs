@@ -41,8 +41,8 @@ pub(crate) fn mount(path: &str) -> VaultMount {
 }
 
 /// A role with the policy `all`: its id and a secret.
-pub(crate) fn role(name: &str, settings: &[&str]) -> (String, String) {
-    let path = format!("auth/approle/role/{name}");
+pub(crate) fn role_at(mount: &str, name: &str, settings: &[&str]) -> (String, String) {
+    let path = format!("auth/{mount}/role/{name}");
     let policies = if settings.iter().any(|s| s.starts_with("token_policies=")) {
         ""
     } else {
@@ -58,9 +58,15 @@ pub(crate) fn role(name: &str, settings: &[&str]) -> (String, String) {
 }
 
 /// A login as that role.
+pub(crate) fn app_role_at(at: &str, name: &str, settings: &[&str]) -> VaultCredentials {
+    let (role_id, secret) = role_at(at, name, settings);
+    let secret = SecretId::Plain(SecureString::new(secret));
+    VaultCredentials::app_role(role_id, secret).unwrap().at(mount(at))
+}
+
+/// The same where the method usually is.
 pub(crate) fn app_role(name: &str, settings: &[&str]) -> VaultCredentials {
-    let (role_id, secret) = role(name, settings);
-    VaultCredentials::app_role(role_id, SecretId::Plain(SecureString::new(secret))).unwrap()
+    app_role_at("approle", name, settings)
 }
 
 pub(crate) async fn connect(config: VaultConnectionConfig) -> VaultConnection {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use vault_connection::{VaultConnectionConfig, VaultCredentials, VaultFailureKind};
 use vault_crypto_core::{ErrorKind, Operation};
 
-use super::support::{app_role, ask, connect, count, mount, proxy, server};
+use super::support::{app_role, app_role_at, ask, connect, count, mount, proxy, server};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_expires_in_mid_use_is_replaced() {
@@ -21,10 +21,12 @@ async fn a_token_that_expires_in_mid_use_is_replaced() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_requests_with_a_revoked_token_cause_one_login() {
     let proxy = proxy();
-    let credentials = app_role("revoked", &["token_ttl=1h"]);
+    // A mount of its own: everything that logged in there is revoked.
+    ask(server(), &["auth", "enable", "-path=revoked", "approle"]);
+    let credentials = app_role_at("revoked", "app", &["token_ttl=1h"]);
     let connection = connect(VaultConnectionConfig::new(proxy.url(), credentials)).await;
     connection.log_in().await.unwrap();
-    ask(server(), &["token", "revoke", "-mode=path", "auth/approle"]);
+    ask(server(), &["token", "revoke", "-mode=path", "auth/revoked"]);
     let asking: Vec<_> = (0..32)
         .map(|_| {
             let connection = connection.clone();

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use vault_kms_hashicorp::{ScopeBinding, VaultKmsConfig, VaultKmsProvider};
+use vault_kms_hashicorp::{ScopeBinding, VaultKmsConfig};
 use vault_testkit::conformance::{AdminFixture, KmsFixture, admin, kms};
 use vault_testkit::proxy::FaultProxy;
 
-use super::support::{connection_at, fresh_key, server};
+use super::support::{connect, connection_at, fresh_key, server};
 
 /// Plaintexts that have come through the proxy.
 fn plaintexts(proxy: &FaultProxy) -> u64 {
@@ -19,7 +19,7 @@ async fn keeps_the_contract(binding: ScopeBinding, prefix: &str) {
     let proxy = Arc::new(FaultProxy::start(server().url().as_str()).unwrap());
     let connection = connection_at(&proxy.url(), server());
     let config = VaultKmsConfig::new(connection).with_scope_binding(binding);
-    let provider = Arc::new(VaultKmsProvider::connect(config).await.unwrap());
+    let provider = connect(config).await;
     let key = fresh_key(&*provider, &format!("{prefix}-a")).await;
     let other = fresh_key(&*provider, &format!("{prefix}-b")).await;
     let fixture = KmsFixture::new(provider.clone(), provider.clone(), key, other)

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use vault_connection::{SecretId, VaultConnectionConfig, VaultCredentials};
 use vault_crypto_core::{Operation, SecureString};
-use vault_kms_hashicorp::{VaultKmsConfig, VaultKmsProvider};
+use vault_kms_hashicorp::VaultKmsConfig;
 use vault_testkit::conformance::transport::{CANARY, ServiceShape, TransportFixture, run_all};
 use vault_testkit::proxy::{Answer, FaultProxy, Match};
 use vault_testkit::tls::TestCa;
 
-use super::support::{app_role, fresh_key, server};
+use super::support::{app_role, connect, fresh_key, server};
 
 const DEADLINE: Duration = Duration::from_secs(1);
 
@@ -41,8 +41,7 @@ async fn stands_faults(credentials: VaultCredentials, secret: &str, prefix: &str
     let connection = VaultConnectionConfig::new(proxy.url(), credentials)
         .with_tls_roots(ca.ca_pem())
         .with_call_timeout(DEADLINE);
-    let config = VaultKmsConfig::new(connection);
-    let provider = Arc::new(VaultKmsProvider::connect(config).await.unwrap());
+    let provider = connect(VaultKmsConfig::new(connection)).await;
     let key = fresh_key(&*provider, &format!("{prefix}-a")).await;
     let other = fresh_key(&*provider, &format!("{prefix}-b")).await;
     let fixture = TransportFixture::new(provider.clone(), proxy, key, shape())
