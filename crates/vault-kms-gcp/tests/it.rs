@@ -8,9 +8,11 @@ mod it {
     mod connection;
     mod interop;
     mod life;
+    mod login_services;
     mod logins;
     mod names;
     mod outage;
+    mod recorded;
     mod secrets;
     mod support;
     mod transport;
