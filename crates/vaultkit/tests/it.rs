@@ -24,6 +24,16 @@ mod large_object;
 #[path = "../examples/object_store.rs"]
 mod object_store_example;
 
+#[cfg(all(
+    feature = "admin",
+    feature = "aws",
+    feature = "azure",
+    feature = "gcp",
+    feature = "hashicorp"
+))]
+#[path = "it/clouds.rs"]
+mod clouds;
+
 #[cfg(feature = "local")]
 #[path = "it/connect.rs"]
 mod connect;

@@ -107,6 +107,7 @@ pub(super) mod remote {
 
     #[cfg(feature = "admin")]
     use super::KmsAdmin;
+    #[cfg(not(feature = "admin"))]
     use super::KmsProvider;
     use super::{About, Arc, Connected, KeyId};
 

@@ -75,6 +75,17 @@ impl Options {
         self.path("ca_file").map(|path| read("ca_file", &path)).transpose()
     }
 
+    /// As [`secret_file`](Self::secret_file), where it must be text.
+    pub(super) fn secret_text(
+        &self,
+        name: &str,
+    ) -> Result<Option<vault_crypto_core::SecureString>> {
+        let Some(bytes) = self.secret_file(name)? else { return Ok(None) };
+        let text = std::str::from_utf8(bytes.as_slice())
+            .map_err(|_| invalid(format!("the file of the option {name} is not UTF-8")))?;
+        Ok(Some(vault_crypto_core::SecureString::new(text)))
+    }
+
     /// What a file holds that an option names, without the line's end.
     pub(super) fn secret_file(&self, name: &str) -> Result<Option<vault_crypto_core::SecureBytes>> {
         let Some(path) = self.path(name) else { return Ok(None) };

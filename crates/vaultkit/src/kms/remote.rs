@@ -2,9 +2,28 @@
 
 use vault_crypto_core::Result;
 
-use super::{Connected, RemoteUri};
 #[cfg(any(feature = "aws", feature = "hashicorp", feature = "azure", feature = "gcp"))]
 use super::Service;
+use super::{Connected, RemoteUri};
+
+/// What a provider tells about itself, through the one trait that the facade has for it.
+#[cfg(any(feature = "aws", feature = "hashicorp", feature = "azure", feature = "gcp"))]
+macro_rules! about {
+    ($provider:ty) => {
+        #[async_trait::async_trait]
+        impl crate::kms::connected::About for $provider {
+            async fn who_am_i(&self) -> vault_crypto_core::Result<Option<String>> {
+                <$provider>::who_am_i(self).await.map(Some)
+            }
+
+            async fn server_time(
+                &self,
+            ) -> vault_crypto_core::Result<Option<std::time::SystemTime>> {
+                <$provider>::server_time(self).await
+            }
+        }
+    };
+}
 
 #[cfg(feature = "aws")]
 mod aws;

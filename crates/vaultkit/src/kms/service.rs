@@ -42,7 +42,9 @@ impl Service {
             Self::HashiCorp => {
                 "write hcvault://HOST:PORT/MOUNT/KEY, with the token elsewhere, without spaces or %"
             }
-            Self::Azure => "write azurekeyvault://VAULT.vault.azure.net/keys/KEY, without a version",
+            Self::Azure => {
+                "write azurekeyvault://VAULT.vault.azure.net/keys/KEY, without a version"
+            }
             Self::Gcp => {
                 "write gcp-kms://projects/P/locations/L/keyRings/R/cryptoKeys/K, without a version"
             }
@@ -89,9 +91,14 @@ impl Service {
                 "secret_id_file",
                 "token_file",
             ],
-            Self::Azure => {
-                &["authority", "client_id", "client_secret_file", "login", "tenant_id", "token_file"]
-            }
+            Self::Azure => &[
+                "authority",
+                "client_id",
+                "client_secret_file",
+                "login",
+                "tenant_id",
+                "token_file",
+            ],
             Self::Gcp => &["credentials_file", "endpoint", "login"],
         };
         COMMON.iter().chain(own).copied()

@@ -1,0 +1,48 @@
+//! `gcp-kms://`: Google Cloud KMS.
+
+use vault_crypto_core::Result;
+use vault_kms_gcp::{GcpCredentials, GcpKmsConfig, GcpKmsProvider};
+
+use super::{Connected, RemoteUri};
+use crate::kms::invalid;
+use crate::kms::options::Options;
+
+about!(GcpKmsProvider);
+
+pub(super) async fn connect(uri: RemoteUri) -> Result<Connected> {
+    let options = &uri.options;
+    let mut config = GcpKmsConfig::new(&*uri.place).with_credentials(credentials(options)?);
+    if let Some(endpoint) = options.text("endpoint") {
+        config = config.with_endpoint(endpoint);
+    }
+    if let Some(roots) = options.roots()? {
+        config = config.with_tls_roots(roots);
+    }
+    if let Some(timeout) = options.timeout()? {
+        config = config.with_call_timeout(timeout);
+    }
+    let provider = GcpKmsProvider::connect(config).await?;
+    Ok(Connected::remote(provider, uri.key().cloned()))
+}
+
+fn credentials(options: &Options) -> Result<GcpCredentials> {
+    let file = || options.path("credentials_file");
+    let needed = |login: &str| {
+        file().ok_or_else(|| invalid(format!("login={login} needs the option credentials_file")))
+    };
+    match options.text("login") {
+        None if file().is_some() => Err(invalid(
+            "credentials_file needs the option login, which is service-account or federation",
+        )),
+        None | Some("default") => Ok(GcpCredentials::ApplicationDefault),
+        Some("service-account") => {
+            Ok(GcpCredentials::ServiceAccountKeyFile(needed("service-account")?))
+        }
+        Some("federation") => Ok(GcpCredentials::WorkloadIdentityFederation(needed("federation")?)),
+        Some("metadata") => Ok(GcpCredentials::MetadataServer),
+        Some("anonymous") => Ok(GcpCredentials::Anonymous),
+        Some(_) => Err(invalid(
+            "the option login is default, service-account, federation, metadata or anonymous",
+        )),
+    }
+}

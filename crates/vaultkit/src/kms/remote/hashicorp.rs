@@ -1,0 +1,103 @@
+//! `hcvault://`: Transit of HashiCorp Vault or OpenBao.
+
+use vault_connection::{Jwt, SecretId, VaultConnectionConfig, VaultCredentials, VaultMount};
+use vault_crypto_core::Result;
+use vault_kms_hashicorp::{ScopeBinding, VaultKmsConfig, VaultKmsProvider};
+
+use super::{Connected, RemoteUri};
+use crate::kms::invalid;
+use crate::kms::options::Options;
+
+about!(VaultKmsProvider);
+
+pub(super) async fn connect(uri: RemoteUri) -> Result<Connected> {
+    let options = &uri.options;
+    let (host, mount) = uri.place.split_once('/').unwrap_or((&uri.place, "transit"));
+    let mut config = VaultKmsConfig::new(connection(options, host)?).with_mount(mount);
+    match options.text("scope_binding") {
+        None | Some("derived-key") => {}
+        Some("header-mac") => config = config.with_scope_binding(ScopeBinding::HeaderMac),
+        Some(_) => return Err(invalid("the option scope_binding is derived-key or header-mac")),
+    }
+    let provider = VaultKmsProvider::connect(config).await?;
+    Ok(Connected::remote(provider, uri.key().cloned()))
+}
+
+fn connection(options: &Options, host: &str) -> Result<VaultConnectionConfig> {
+    let scheme = if options.switch("plain_http")? { "http" } else { "https" };
+    let mut config =
+        VaultConnectionConfig::new(format!("{scheme}://{host}"), credentials(options)?);
+    if scheme == "http" {
+        config = config.danger_allow_plain_http();
+    }
+    if let Some(name) = options.text("name") {
+        config = config.with_server_name(name);
+    }
+    if let Some(namespace) = options.text("namespace") {
+        config = config.with_namespace(VaultMount::new(namespace)?);
+    }
+    if let Some(roots) = options.roots()? {
+        config = config.with_tls_roots(roots);
+    }
+    if let Some(timeout) = options.timeout()? {
+        config = config.with_call_timeout(timeout);
+    }
+    if let Some(certificate) = options.secret_file("client_cert_file")? {
+        let key = options.secret_file("client_key_file")?;
+        let parts = [certificate.as_slice(), key.as_ref().map_or(&[][..], |key| key.as_slice())];
+        let pem = parts.join(&b'\n');
+        config = config.with_client_identity(vault_crypto_core::SecureBytes::new(pem));
+    }
+    Ok(config)
+}
+
+/// The login that was named, else the token of the environment or of Vault's own program.
+fn credentials(options: &Options) -> Result<VaultCredentials> {
+    let role = || options.text("role").map(str::to_owned);
+    let credentials = match options.text("login") {
+        None => return token(options),
+        Some("token") => return token(options),
+        Some("approle") => {
+            let secret = match options.path("secret_id_file") {
+                Some(path) => SecretId::File(path),
+                None => SecretId::None,
+            };
+            VaultCredentials::app_role(options.needed("role_id", "login=approle")?, secret)?
+        }
+        Some("kubernetes") => {
+            let login = VaultCredentials::kubernetes(options.needed("role", "login=kubernetes")?)?;
+            options.path("jwt_file").into_iter().fold(login, VaultCredentials::with_jwt_file)
+        }
+        Some("jwt") => {
+            let file = options.needed("jwt_file", "login=jwt")?;
+            VaultCredentials::jwt(role(), Jwt::File(file.into()))?
+        }
+        Some("cert") => {
+            options.needed("client_cert_file", "login=cert")?;
+            VaultCredentials::tls_certificate(role())?
+        }
+        Some(_) => {
+            return Err(invalid("the option login is token, approle, kubernetes, jwt or cert"));
+        }
+    };
+    match options.text("auth_mount") {
+        Some(mount) => Ok(credentials.at(VaultMount::new(mount)?)),
+        None => Ok(credentials),
+    }
+}
+
+fn token(options: &Options) -> Result<VaultCredentials> {
+    if let Some(path) = options.path("token_file") {
+        return Ok(VaultCredentials::token_file(path));
+    }
+    if let Ok(token) = std::env::var("VAULT_TOKEN") {
+        return Ok(VaultCredentials::token(token));
+    }
+    let home = std::env::var_os("HOME").map(std::path::PathBuf::from);
+    match home.map(|home| home.join(".vault-token")).filter(|path| path.exists()) {
+        Some(path) => Ok(VaultCredentials::token_file(path)),
+        None => Err(invalid(
+            "there is no token: set VAULT_TOKEN, name a token_file, or choose another login",
+        )),
+    }
+}
