@@ -7,8 +7,10 @@
 mod it {
     mod conformance;
     mod creation;
+    mod endpoints;
     mod faults;
     mod identity;
+    mod interop;
     mod names;
     mod outage;
     mod recorded;
