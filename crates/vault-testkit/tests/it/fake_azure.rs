@@ -3,6 +3,7 @@
 mod client;
 mod life;
 mod login;
+mod published;
 mod recorded;
 #[cfg(all(unix, feature = "servers"))]
 mod witness;
