@@ -49,7 +49,7 @@ impl GoProgram {
         let environment: String =
             ENVIRONMENT.iter().map(|(name, value)| format!("{name}={value} ")).collect();
         format!(
-            "(cd {folder}/{} && {environment}go build -trimpath -o {} {})",
+            "(cd {folder}/{} && {environment}go build -trimpath -ldflags '-s -w' -o {} {})",
             self.name,
             self.program(&self.place()).display(),
             self.package
