@@ -23,7 +23,6 @@ fn shape() -> ServiceShape {
         .with_mutation(Operation::CreateKey, Match::path("/create_key"))
         .with_mutation(Operation::RotateKey, Match::path("/rotate_key"))
         .with_mutation(Operation::ScheduleKeyDeletion, Match::path("/schedule_key_deletion"))
-        .with_margin(Duration::from_millis(750))
 }
 
 async fn report(flaw: Flaw, mixed: usize) -> Report {
@@ -33,7 +32,14 @@ async fn report(flaw: Flaw, mixed: usize) -> Report {
     let upstream = listener.local_addr().unwrap();
     tokio::spawn(serve(listener, memory));
     let ca = Arc::new(TestCa::new());
-    let proxy = Arc::new(FaultProxy::start_tls(upstream, &ca, &["kms.test"]).unwrap());
+    // Handshakes cost more than all the rest, and only one flaw is about them.
+    let proxy = match flaw {
+        Flaw::None | Flaw::HidesTheCertificate => {
+            FaultProxy::start_tls(upstream, &ca, &["kms.test"]).unwrap()
+        }
+        _ => FaultProxy::start(upstream).unwrap(),
+    };
+    let proxy = Arc::new(proxy);
     let kms = Arc::new(RemoteKms::new(Arc::clone(&proxy), ca, flaw));
     let fixture = TransportFixture::new(kms.clone(), proxy, key, shape())
         .with_other_key(other)
@@ -91,7 +97,7 @@ async fn every_flaw_of_a_client_is_seen() {
             let seen = report.broken().iter().any(|broken| broken.starts_with(sentence));
             assert!(seen, "{flaw:?} is not seen in: {sentence}\n{report}");
         }
-        let coarse = flaw != Flaw::OnceIsForEver && report.proved() == 0;
+        let coarse = flaw != Flaw::OnceIsForEver && report.proved() < 5;
         assert!(!coarse, "a flaw so coarse that it proves nothing: {flaw:?}\n{report}");
     }
     for case in transport::CASES {

@@ -1,7 +1,9 @@
 //! Whether a call ended as promised: in time, with the promised kind, and without showing anything.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt::Write;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use vault_crypto_core::ErrorKind::{AuthenticationFailed, Unavailable};
@@ -22,6 +24,8 @@ pub(super) struct Judge<'a> {
     fixture: &'a TransportFixture,
     sample: &'a Sample,
     scans: Vec<SecretScan>,
+    /// What was looked at: hundreds of errors print the same.
+    clean: Mutex<BTreeSet<String>>,
 }
 
 impl<'a> Judge<'a> {
@@ -35,7 +39,7 @@ impl<'a> Judge<'a> {
         secrets.push(second_half(&sample.payload));
         secrets.retain(|secret| secret.len() >= 8);
         let scans = secrets.into_iter().map(SecretScan::new).collect();
-        Self { fixture, sample, scans }
+        Self { fixture, sample, scans, clean: Mutex::default() }
     }
 
     /// One call, watched: a call that never ends is a broken promise and not a test that hangs.
@@ -58,6 +62,20 @@ impl<'a> Judge<'a> {
         kinds: &[ErrorKind],
         fault: &str,
     ) -> Result<CryptoError, Failure> {
+        let took = attempt.took;
+        let error = self.typed(operation, attempt, kinds, fault)?;
+        self.in_time(operation, took, fault)?;
+        Ok(error)
+    }
+
+    /// It failed, whenever, with one of `kinds`, and its error shows nothing.
+    pub(super) fn typed(
+        &self,
+        operation: Operation,
+        attempt: Attempt,
+        kinds: &[ErrorKind],
+        fault: &str,
+    ) -> Result<CryptoError, Failure> {
         let name = operation.as_str();
         let error = match attempt.outcome {
             Ok(_) => {
@@ -71,17 +89,11 @@ impl<'a> Judge<'a> {
             }
             Err(error) => error,
         };
-        self.in_time(operation, attempt.took, fault)?;
         self.shows_nothing(operation, &error, fault)?;
         Ok(error)
     }
 
-    pub(super) fn in_time(
-        &self,
-        operation: Operation,
-        took: Duration,
-        fault: &str,
-    ) -> Result<(), Failure> {
+    fn in_time(&self, operation: Operation, took: Duration, fault: &str) -> Result<(), Failure> {
         let (name, deadline) = (operation.as_str(), self.fixture.shape.deadline);
         let late = format!("{name} ({fault}) took {took:?}, its deadline is {deadline:?}");
         ensure(took <= self.fixture.patience(), &late)
@@ -95,7 +107,12 @@ impl<'a> Judge<'a> {
         fault: &str,
     ) -> Result<(), Failure> {
         let text = chain(error);
+        let mut clean = self.clean.lock().unwrap_or_else(PoisonError::into_inner);
+        if clean.contains(&text) {
+            return Ok(());
+        }
         let Some(form) = self.scans.iter().find_map(|scan| scan.find(&text)) else {
+            clean.insert(text);
             return Ok(());
         };
         let name = operation.as_str();
