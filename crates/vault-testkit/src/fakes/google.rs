@@ -13,8 +13,10 @@ mod iam;
 mod keys;
 mod knobs;
 mod list;
+mod login;
 mod material;
 mod names;
+mod pem;
 mod server;
 mod service;
 mod state;
@@ -32,6 +34,7 @@ use tonic::Code;
 
 pub use knobs::CrcFault;
 use knobs::{Failure, Login};
+pub use login::FakeGoogleLogin;
 use server::{Reserved, Server};
 use service::Service;
 
@@ -47,6 +50,8 @@ pub struct Call {
     pub name: String,
     /// The header `x-goog-request-params`, as it was sent.
     pub request_params: Option<String>,
+    /// The account whose token the call carried, where [`FakeCloudKms::expect_logins_of`] tells whose it is.
+    pub account: Option<String>,
 }
 
 /// A Cloud KMS of one's own. Dropping it ends it.
@@ -207,6 +212,11 @@ impl FakeCloudKms {
     pub fn expect_token(&self, token: Option<&str>) {
         let login = token.map_or(Login::Anyone, |token| Login::Token(token.to_owned()));
         self.service.state().knobs.login = login;
+    }
+
+    /// From now on, takes the tokens that `login` gave out and that its key files sign, and no others.
+    pub fn expect_logins_of(&self, login: &FakeGoogleLogin) {
+        self.service.state().knobs.login = Login::Of(login.accounts());
     }
 
     /// From now on, refuses every token.

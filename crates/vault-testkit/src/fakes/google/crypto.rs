@@ -4,7 +4,6 @@
 //! and <https://cloud.google.com/kms/docs/data-integrity-guidelines>. Left to others: the primitives.
 
 use aws_lc_rs::rand::fill;
-use base64ct::{Base64, Encoding as _};
 use gcloud_sdk::SecretValue;
 use gcloud_sdk::google::cloud::kms::v1 as kms;
 use gcloud_sdk::proto_ext::kms::{DecryptResponse, EncryptRequest};
@@ -15,6 +14,7 @@ use tonic::Status;
 
 use super::knobs::CrcFault;
 use super::material::Ciphertext;
+use super::pem::pem;
 use super::state::{Key, State, version_name};
 use super::{names, status};
 
@@ -169,7 +169,7 @@ pub(super) fn get_public_key(
         return Err(Status::unimplemented("only PEM"));
     }
     let der = version.usable(&request.name)?.public_key();
-    let pem = pem(&der.ok_or_else(|| Status::internal("no public key"))?);
+    let pem = pem("PUBLIC KEY", &der.ok_or_else(|| Status::internal("no public key"))?);
     Ok(kms::PublicKey {
         pem_crc32c: answered(pem.as_bytes(), fault),
         pem,
@@ -178,13 +178,6 @@ pub(super) fn get_public_key(
         protection_level: key.protection_level,
         ..Default::default()
     })
-}
-
-/// RFC 7468, lines of 64 characters.
-fn pem(der: &[u8]) -> String {
-    let lines = der.chunks(48).map(|line| Base64::encode_string(line) + "\n");
-    let text: String = lines.collect();
-    format!("-----BEGIN PUBLIC KEY-----\n{text}-----END PUBLIC KEY-----\n")
 }
 
 /// "Minimum 8 bytes, maximum 1024 bytes"; "currently, only HSM protection level is supported".

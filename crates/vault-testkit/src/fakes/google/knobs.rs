@@ -3,9 +3,12 @@
 //! Left to others: where each of them takes effect.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tonic::Code;
+
+use super::login::Accounts;
 
 /// What goes wrong with a checksum in the next call that carries one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +58,8 @@ pub(super) enum Login {
     Anyone,
     /// This one alone.
     Token(String),
+    /// Those that these accounts have.
+    Of(Arc<Accounts>),
     /// None any more.
     Nobody,
 }

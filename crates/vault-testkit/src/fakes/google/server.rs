@@ -7,16 +7,19 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
-use hyper::server::conn::http2;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 
-use super::service::{Service, route};
+/// What answers on a server's connections.
+pub(super) trait Serve: Send + Sync + 'static {
+    /// Serves a connection until either side ends it.
+    fn connection<S>(self: Arc<Self>, stream: S) -> impl Future<Output = ()> + Send
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+}
 
 /// A server that runs until it is dropped.
 pub(super) struct Server {
@@ -46,7 +49,7 @@ fn bound(port: u16) -> io::Result<TcpSocket> {
 impl Server {
     /// Listens when it returns. `port` is one kept for it, or any.
     pub(super) fn start(
-        service: Arc<Service>,
+        service: Arc<impl Serve>,
         tls: Option<Arc<ServerConfig>>,
         port: Option<Reserved>,
     ) -> io::Result<Self> {
@@ -84,31 +87,18 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: TcpListener, service: Arc<Service>, tls: Option<Arc<ServerConfig>>) {
+async fn accept(listener: TcpListener, service: Arc<impl Serve>, tls: Option<Arc<ServerConfig>>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
         let _ = stream.set_nodelay(true);
         let service = Arc::clone(&service);
         match tls.clone().map(TlsAcceptor::from) {
-            None => drop(tokio::spawn(connection(stream, service))),
+            None => drop(tokio::spawn(service.connection(stream))),
             Some(tls) => drop(tokio::spawn(async move {
                 if let Ok(stream) = tls.accept(stream).await {
-                    connection(stream, service).await;
+                    service.connection(stream).await;
                 }
             })),
         }
     }
-}
-
-/// Serves a connection until either side ends it.
-async fn connection(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    service: Arc<Service>,
-) {
-    let answer = service_fn(move |request| {
-        let service = Arc::clone(&service);
-        async move { Ok::<_, std::convert::Infallible>(route(&service, request).await) }
-    });
-    let connection = http2::Builder::new(TokioExecutor::new());
-    let _ = connection.serve_connection(TokioIo::new(stream), answer).await;
 }

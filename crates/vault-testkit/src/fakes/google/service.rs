@@ -3,14 +3,19 @@
 //!
 //! Left to others: sockets; what the calls do.
 
+use std::convert::Infallible;
 use std::future::{Ready, ready};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gcloud_sdk::google::cloud::kms::v1 as kms;
 use gcloud_sdk::google::iam::v1 as iam;
 use gcloud_sdk::prost::Message;
 use gcloud_sdk::proto_ext::kms::EncryptRequest;
 use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::body::Body;
 use tonic::metadata::MetadataMap;
 use tonic::server::{Grpc, UnaryService};
@@ -18,6 +23,7 @@ use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
 use super::knobs::Login;
+use super::server::Serve;
 use super::state::State;
 use super::{Call, crypto, iam as policies, keys, names, status, versions};
 
@@ -47,20 +53,21 @@ impl Service {
     ) -> Result<A, Status> {
         let (metadata, _, message) = request.into_parts();
         let (field, name) = message.resource();
-        let call = Call {
-            method: method.name.to_owned(),
-            name: name.to_owned(),
-            request_params: text(&metadata, "x-goog-request-params"),
-        };
-        let params = call.request_params.clone();
-        self.calls().push(call);
         let mut state = self.state();
         state.catch_up();
+        let login = login(&state, &metadata);
+        let params = text(&metadata, "x-goog-request-params");
+        self.calls().push(Call {
+            method: method.name.to_owned(),
+            name: name.to_owned(),
+            request_params: params.clone(),
+            account: login.as_ref().ok().cloned().flatten(),
+        });
         let failure = state.knobs.take_failure(method.name);
         if let Some(failure) = failure.as_ref().filter(|failure| !failure.after_effect) {
             return Err(status::injected(failure.code, failure.retry_after));
         }
-        check_login(&state, &metadata)?;
+        login?;
         if state.knobs.params_required {
             check_params(params.as_deref(), field, name)?;
         }
@@ -86,12 +93,18 @@ fn text(metadata: &MetadataMap, key: &str) -> Option<String> {
     metadata.get(key).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
-fn check_login(state: &State, metadata: &MetadataMap) -> Result<(), Status> {
+/// Whose login the call has, where that can be told.
+fn login(state: &State, metadata: &MetadataMap) -> Result<Option<String>, Status> {
     let given = text(metadata, "authorization");
-    match (&state.knobs.login, given) {
-        (Login::Anyone, _) => Ok(()),
+    let token = given.as_deref().and_then(|given| given.strip_prefix("Bearer "));
+    match (&state.knobs.login, token) {
+        (Login::Anyone, _) => Ok(None),
         (_, None) => Err(status::credentials_missing()),
-        (Login::Token(token), Some(given)) if given == format!("Bearer {token}") => Ok(()),
+        (Login::Token(expected), Some(token)) if token == expected => Ok(None),
+        (Login::Of(accounts), Some(token)) => {
+            let account = accounts.account(token, state.now());
+            account.map(Some).ok_or_else(status::credentials_refused)
+        }
         _ => Err(status::credentials_refused()),
     }
 }
@@ -108,7 +121,7 @@ fn check_params(params: Option<&str>, field: &str, name: &str) -> Result<(), Sta
     Err(status::invalid(&format!("Missing or wrong routing header: {field}.")))
 }
 
-fn decoded(value: &str) -> Option<String> {
+pub(super) fn decoded(value: &str) -> Option<String> {
     let mut bytes = Vec::new();
     let mut rest = value.bytes();
     while let Some(byte) = rest.next() {
@@ -158,11 +171,22 @@ where
     Grpc::new(codec).unary(Bound { service, method }, request).await
 }
 
+impl Serve for Service {
+    async fn connection<S>(self: Arc<Self>, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let answer = service_fn(move |request| {
+            let service = Arc::clone(&self);
+            async move { Ok::<_, Infallible>(route(&service, request).await) }
+        });
+        let connection = http2::Builder::new(TokioExecutor::new());
+        let _ = connection.serve_connection(TokioIo::new(stream), answer).await;
+    }
+}
+
 /// Answers a request of any method.
-pub(super) async fn route(
-    service: &Service,
-    request: http::Request<Incoming>,
-) -> http::Response<Body> {
+async fn route(service: &Service, request: http::Request<Incoming>) -> http::Response<Body> {
     let path = request.uri().path().to_owned();
     if let Some(name) = path.strip_prefix(KMS) {
         route_kms(service, name, request).await
