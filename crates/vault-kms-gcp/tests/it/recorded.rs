@@ -66,11 +66,12 @@ fn recorded(file: &str) -> Vec<Call> {
         pieces.push(piece);
         rest = after;
     }
-    let calls = pieces[1..].chunks(2).map(|pair| Call {
-        method: String::from_utf8(field(pair[0], 2).0).unwrap(),
-        request: field(&field(pair[0], 3).0, 2).0,
-        answer: field(&field(pair[1], 3).0, 2).0,
-        is_error: field(pair[1], 4).1 == 1,
+    // The first piece is the recorder's own.
+    let calls = pieces.get(1..).unwrap().as_chunks::<2>().0.iter().map(|[request, answer]| Call {
+        method: String::from_utf8(field(request, 2).0).unwrap(),
+        request: field(&field(request, 3).0, 2).0,
+        answer: field(&field(answer, 3).0, 2).0,
+        is_error: field(answer, 4).1 == 1,
     });
     calls.collect()
 }
