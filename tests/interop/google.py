@@ -6,6 +6,7 @@ Usage, with the Python of `vault_testkit::servers::python_clients()`; HOST:PORT 
     google.py --endpoint HOST:PORT create-key --key KEY              makes the key ring too
     google.py --endpoint HOST:PORT encrypt --key KEY [--aad B64] B64 prints the version's name and the ciphertext
     google.py --endpoint HOST:PORT decrypt --key KEY [--aad B64] B64 prints the plaintext
+    google.py --endpoint HOST:PORT log-in --key KEY                  looks at the key as the environment says, once
 
 KEY is the whole name of a CryptoKey, B64 base64; so is what is printed. The additional data are those of
 docs/FORMAT.md, section 6.4. Checksums are sent and those of the answers compared. What the service refuses ends with
@@ -22,6 +23,8 @@ import sys
 # This file is named like the package it needs: its own folder must not be searched.
 sys.path = [path for path in sys.path if os.path.realpath(path) != os.path.dirname(os.path.realpath(__file__))]
 
+import google.auth
+import google.auth.transport.requests
 import grpc
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
@@ -311,6 +314,14 @@ def work(client):
     print("all of it")
 
 
+def log_in(client, key):
+    """With the application default credentials: GOOGLE_APPLICATION_CREDENTIALS, else the metadata server."""
+    credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+    credentials.refresh(google.auth.transport.requests.Request())
+    # An insecure channel takes no credentials, so the header is written here.
+    client.get_crypto_key(name=key, metadata=[("authorization", f"Bearer {credentials.token}")])
+
+
 def decoded(text):
     return base64.b64decode(text, validate=True)
 
@@ -324,10 +335,10 @@ def parse():
     parser.add_argument("--endpoint", required=True)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("work")
-    for name in ("create-key", "encrypt", "decrypt"):
+    for name in ("create-key", "encrypt", "decrypt", "log-in"):
         command = commands.add_parser(name)
         command.add_argument("--key", required=True)
-        if name != "create-key":
+        if name in ("encrypt", "decrypt"):
             command.add_argument("--aad", type=decoded, default=b"")
             command.add_argument("input", type=decoded)
     return parser.parse_args()
@@ -347,6 +358,8 @@ def main():
             except exceptions.AlreadyExists:
                 pass
             create_key(client, ring, name)
+        case "log-in":
+            log_in(client, args.key)
         case "encrypt":
             answer = encrypt(client, args.key, args.input, args.aad)
             print(answer.name)
