@@ -5,6 +5,7 @@ mod it {
     mod conformance;
     mod environment;
     mod faults;
+    mod hsm;
     mod keys;
     mod logins;
     mod logs;
