@@ -47,7 +47,10 @@ fn google_in<'a>(
     let mut command = Command::new(python_clients().unwrap());
     command.args([SCRIPT, "--endpoint", &fake.address()]).args(args);
     command.env_remove("GOOGLE_APPLICATION_CREDENTIALS").env_remove("GCE_METADATA_HOST");
-    command.env("CLOUDSDK_CONFIG", "/nonexistent").envs(variables);
+    command
+        .env("CLOUDSDK_CONFIG", "/nonexistent")
+        .env("GOOGLE_CLOUD_PROJECT", "acme-prod")
+        .envs(variables);
     let said = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim_end().to_owned();
     if said.status.success() { Ok(text(said.stdout)) } else { Err(text(said.stderr)) }
