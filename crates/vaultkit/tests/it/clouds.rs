@@ -49,7 +49,7 @@ fn body(message: &[u8]) -> &[u8] {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_message_for_four_services_opens_with_three_of_them_stopped_whichever_three() {
-    let world = World::start();
+    let world = World::start().await;
     let context = EncryptionContext::from([("row", "42")]);
     for alone in 0..COUNT {
         // Anew in each round: a server in memory forgets its keys when it stops.
@@ -77,8 +77,8 @@ async fn one_message_for_four_services_opens_with_three_of_them_stopped_whicheve
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_moves_to_new_versions_of_all_its_keys_and_its_body_stays() {
-    let world = World::start();
-    let keys = new_keys(&world).await;
+    let world = World::shared().await;
+    let keys = new_keys(world).await;
     let envelope = envelope(&keys);
     let context = EncryptionContext::from([("row", "42")]);
     let sealed = envelope.encrypt(b"value", &context).await.unwrap();
@@ -108,7 +108,7 @@ async fn a_message_moves_to_new_versions_of_all_its_keys_and_its_body_stays() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn shares_at_four_services_need_as_many_as_were_asked_for() {
-    let world = World::start();
+    let world = World::start().await;
     let keys = new_keys(&world).await;
     let envelope = EnvelopeEncryption::to(Recipients::threshold(3, recipients(&keys)))
         .without_cache()
@@ -125,8 +125,8 @@ async fn shares_at_four_services_need_as_many_as_were_asked_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slot_opens_at_no_other_service_and_under_no_other_scope() {
-    let world = World::start();
-    let keys = new_keys(&world).await;
+    let world = World::shared().await;
+    let keys = new_keys(world).await;
     let context = EncryptionContext::new();
     for key in &keys {
         let sealed = envelope(std::slice::from_ref(key)).encrypt(b"value", &context).await.unwrap();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::OnceCell;
 use vault_testkit::fakes::azure::FakeKeyVault;
 use vault_testkit::fakes::google::FakeCloudKms;
 use vault_testkit::servers::{LocalStack, Vault};
@@ -11,6 +12,7 @@ use vaultkit::core::{KmsAdmin, SecureString};
 use vaultkit::kms::aws::{AwsCredentials, AwsKmsConfig, AwsKmsProvider};
 use vaultkit::kms::azure::{AzureCloud, AzureCredentials, AzureKmsConfig, AzureKmsProvider};
 use vaultkit::kms::connection::{VaultConnectionConfig, VaultCredentials};
+use vaultkit::kms::gcp::cloud_kms::{CloudKmsClient, KmsConfig};
 use vaultkit::kms::gcp::{GcpCredentials, GcpKmsConfig, GcpKmsProvider};
 use vaultkit::kms::hashicorp::{VaultKmsConfig, VaultKmsProvider};
 
@@ -21,14 +23,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// AWS, Vault, Azure, Google.
 pub(super) struct World {
-    pub(super) aws: LocalStack,
-    pub(super) vault: Vault,
-    pub(super) azure: FakeKeyVault,
-    pub(super) google: FakeCloudKms,
+    aws: LocalStack,
+    vault: Vault,
+    azure: FakeKeyVault,
+    google: FakeCloudKms,
 }
 
 impl World {
-    pub(super) fn start() -> Self {
+    /// One of a test's own, which may stop its servers.
+    pub(super) async fn start() -> Self {
         let world = Self {
             aws: LocalStack::start().unwrap(),
             vault: Vault::start().unwrap(),
@@ -36,7 +39,22 @@ impl World {
             google: FakeCloudKms::start(),
         };
         world.mount();
+        let config = KmsConfig {
+            project_id: "test".into(),
+            location: "global".into(),
+            credentials_path: None,
+            timeout: PATIENCE,
+            audit_logging: false,
+        };
+        let client = CloudKmsClient::over(world.google_provider().await, config).unwrap();
+        client.create_key_ring("it").await.unwrap();
         world
+    }
+
+    /// The one of all tests that leave the servers alone.
+    pub(super) async fn shared() -> &'static Self {
+        static SHARED: OnceCell<World> = OnceCell::const_new();
+        SHARED.get_or_init(Self::start).await
     }
 
     pub(super) async fn providers(&self) -> [Arc<dyn KmsAdmin>; COUNT] {
