@@ -249,6 +249,13 @@ impl FakeCloudKms {
         self.service.state().knobs.generation = takes;
     }
 
+    /// Has the key ring `projects/P/locations/L/keyRings/R`, as if it had been made long before.
+    pub fn add_key_ring(&self, name: impl Into<String>) {
+        let mut state = self.service.state();
+        let now = state.now();
+        state.rings.insert(name.into(), now);
+    }
+
     /// Puts a version into a state that no call brings about here, such as `IMPORT_FAILED`.
     ///
     /// # Panics
