@@ -3,6 +3,7 @@
 //! What neither of them has is shown otherwise: key material ids by an edited answer, lists of rotations by
 //! unit tests and by moto. None of them checks a signature or a right; what those refusals look like is
 //! answered by the fault proxy.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, where a panic is the report")]
 
 mod it {
     mod conformance;
@@ -11,6 +12,7 @@ mod it {
     mod faults;
     mod identity;
     mod interop;
+    mod logs;
     mod names;
     mod outage;
     mod recorded;

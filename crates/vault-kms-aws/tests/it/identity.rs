@@ -171,6 +171,7 @@ async fn nothing_that_is_shown_holds_a_secret() {
 }
 
 /// What a child of this test does: asks who it is, by the login that is named.
+#[expect(clippy::print_stdout, reason = "the parent reads it")]
 async fn child(url: String) {
     let login = match std::env::var("VAULTKIT_TEST_PROFILE") {
         Ok(profile) => AwsCredentials::profile(profile),

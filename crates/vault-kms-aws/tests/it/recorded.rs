@@ -17,23 +17,26 @@ const MATERIAL: &str = "913eabdf6b81c44fde779d6be899faecbdad954656cdcb1952a0ae5f
 /// The answers to one operation.
 fn answers(recording: &str, operation: &str) -> Vec<Answer> {
     let recording: Value = serde_json::from_str(recording).unwrap();
-    let entries = recording["Entries"].as_array().unwrap().iter();
+    let entries = recording.get("Entries").unwrap().as_array().unwrap().iter();
     let target = format!("TrentService.{operation}");
-    let of_it =
-        entries.filter(|entry| entry["Request"]["Header"]["X-Amz-Target"][0] == target.as_str());
-    of_it.map(|entry| answer(&entry["Response"])).collect()
+    let of_it = entries.filter(|entry| text(entry, "/Request/Header/X-Amz-Target/0") == target);
+    of_it.map(|entry| answer(entry.get("Response").unwrap())).collect()
 }
 
 fn answer(response: &Value) -> Answer {
-    let body = Base64::decode_vec(response["Body"].as_str().unwrap()).unwrap();
-    let mut answer = Answer::new(u16::try_from(response["StatusCode"].as_u64().unwrap()).unwrap())
-        .with_body(body);
-    for (name, value) in response["Header"].as_object().unwrap() {
+    let body = Base64::decode_vec(text(response, "/Body")).unwrap();
+    let status = response.get("StatusCode").unwrap().as_u64().unwrap();
+    let mut answer = Answer::new(u16::try_from(status).unwrap()).with_body(body);
+    for (name, values) in response.get("Header").unwrap().as_object().unwrap() {
         if name != "Content-Length" {
-            answer = answer.with_header(name, value[0].as_str().unwrap());
+            answer = answer.with_header(name, text(values, "/0"));
         }
     }
     answer
+}
+
+fn text<'a>(value: &'a Value, path: &str) -> &'a str {
+    value.pointer(path).unwrap().as_str().unwrap()
 }
 
 /// A provider that the recorded answers come to, in place of a server's.
