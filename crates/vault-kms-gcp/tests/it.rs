@@ -10,6 +10,7 @@ mod it {
     mod life;
     mod login_services;
     mod logins;
+    mod logs;
     mod names;
     mod outage;
     mod recorded;
