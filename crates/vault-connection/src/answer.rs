@@ -18,7 +18,6 @@ pub struct VaultAnswer {
 
 /// A lease: what to renew or revoke, and until when. Its id gives power over what was leased, so it is a
 /// secret.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct VaultLease {
     /// The lease's id.
@@ -117,5 +116,14 @@ impl VaultAnswer {
 impl fmt::Debug for VaultAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("VaultAnswer([REDACTED])")
+    }
+}
+
+impl fmt::Debug for VaultLease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VaultLease")
+            .field("duration", &self.duration)
+            .field("renewable", &self.renewable)
+            .finish_non_exhaustive()
     }
 }

@@ -154,7 +154,6 @@ impl fmt::Debug for VaultCredentials {
 }
 
 /// The secret of a role.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum SecretId {
     /// As it is.
@@ -169,13 +168,34 @@ pub enum SecretId {
 }
 
 /// A signed token of another issuer.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum Jwt {
     /// As it is.
     Plain(SecureString),
     /// In a file, read at every login.
     File(PathBuf),
+}
+
+/// Where it is, not what it is.
+impl fmt::Debug for SecretId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(_) => f.write_str("Plain([REDACTED])"),
+            Self::Wrapped(_) => f.write_str("Wrapped([REDACTED])"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::None => f.write_str("None"),
+        }
+    }
+}
+
+/// Where it is, not what it is.
+impl fmt::Debug for Jwt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(_) => f.write_str("Plain([REDACTED])"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
 }
 
 fn named(name: String) -> Result<String> {

@@ -2,6 +2,8 @@
 //!
 //! Left to others: when to log in, and who waits for it (`session`).
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -19,6 +21,8 @@ use crate::{VaultAnswer, VaultCredentials, VaultFailure, VaultFailureKind, Vault
 
 /// A file with a token has less than this; what has more is another file.
 const MAX_SECRET_FILE_LEN: u64 = 64 * 1_024;
+/// Room enough that reading does not move the text about.
+const USUAL_SECRET_FILE_LEN: usize = 8 * 1_024;
 
 /// A token, and for how long, where that was told.
 pub(crate) struct Granted {
@@ -200,12 +204,15 @@ fn given(token: &SecureString) -> Result<Granted, VaultFailure> {
 /// The line in a file, without its end.
 fn read_secret(path: &Path) -> Result<SecureString, VaultFailure> {
     let refused = |detail| VaultFailure::new(VaultFailureKind::InvalidInput, detail);
-    let length = std::fs::metadata(path).map(|file| file.len());
-    if length.is_ok_and(|length| length > MAX_SECRET_FILE_LEN) {
-        return Err(refused("the login's file has more than 64 KiB"));
+    let mut text = Zeroizing::new(String::with_capacity(USUAL_SECRET_FILE_LEN));
+    let file = File::open(path)
+        .and_then(|file| file.take(MAX_SECRET_FILE_LEN + 1).read_to_string(&mut text));
+    match file {
+        Err(error) => Err(refused("the login's file cannot be read")
+            .with_source(std::io::Error::from(error.kind()))),
+        Ok(length) if length as u64 > MAX_SECRET_FILE_LEN => {
+            Err(refused("the login's file has more than 64 KiB"))
+        }
+        Ok(_) => Ok(SecureString::new(text.trim_end_matches(['\n', '\r']))),
     }
-    let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| {
-        refused("the login's file cannot be read").with_source(std::io::Error::from(error.kind()))
-    })?;
-    Ok(SecureString::new(text.trim_end_matches(['\n', '\r'])))
 }

@@ -80,7 +80,7 @@ impl Issuer {
     fn public_key(&self, vault: &Vault) -> String {
         let read = ask(vault, &["read", "-format=json", &format!("transit/keys/{}", self.key)]);
         let read: serde_json::Value = serde_json::from_str(&read).unwrap();
-        read["data"]["keys"]["1"]["public_key"].as_str().unwrap().to_owned()
+        read.pointer("/data/keys/1/public_key").unwrap().as_str().unwrap().to_owned()
     }
 
     fn sign(&self, vault: &Vault, claims: &serde_json::Value) -> String {
