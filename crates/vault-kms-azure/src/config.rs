@@ -43,6 +43,7 @@ pub struct AzureKmsConfig {
     pub(crate) proxy: Option<String>,
     pub(crate) max_idle: usize,
     pub(crate) idle_timeout: Duration,
+    #[cfg(feature = "admin")]
     pub(crate) hsm_keys: bool,
     pub(crate) verify_challenge: bool,
     pub(crate) clock: Arc<dyn Clock>,
@@ -65,6 +66,7 @@ impl AzureKmsConfig {
             proxy: None,
             max_idle: 64,
             idle_timeout: Duration::from_secs(60),
+            #[cfg(feature = "admin")]
             hsm_keys: false,
             verify_challenge: true,
             clock: Arc::new(SystemClock::new()),
@@ -131,6 +133,7 @@ impl AzureKmsConfig {
     }
 
     /// Makes new keys in a hardware security module (`RSA-HSM`; a Premium vault or a Managed HSM).
+    #[cfg(feature = "admin")]
     #[must_use]
     pub fn with_hsm_keys(mut self, hsm: bool) -> Self {
         self.hsm_keys = hsm;

@@ -145,6 +145,7 @@ impl Fault {
     }
 
     /// The vault has said no, so it has done nothing.
+    #[cfg(feature = "admin")]
     pub(crate) fn is_refusal(&self) -> bool {
         self.status.is_some_and(|status| (400..500).contains(&status) && status != 408)
     }

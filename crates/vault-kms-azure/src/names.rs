@@ -97,6 +97,7 @@ impl Vault {
     }
 
     /// The name in `kid`, if it is of this vault.
+    #[cfg(feature = "admin")]
     pub(crate) fn name_of(&self, kid: &str) -> Option<KeyName> {
         self.parts_of(kid).map(|(name, _)| name)
     }

@@ -45,6 +45,7 @@ pub struct AzureKmsProvider {
     pub(crate) vault: Vault,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) call_timeout: Duration,
+    #[cfg(feature = "admin")]
     pub(crate) hsm_keys: bool,
     random: Arc<dyn RandomSource>,
     login: Arc<dyn TokenCredential>,
@@ -92,6 +93,7 @@ impl AzureKmsProvider {
             vault,
             clock: config.clock,
             call_timeout: config.call_timeout,
+            #[cfg(feature = "admin")]
             hsm_keys: config.hsm_keys,
             random: config.random,
             login,

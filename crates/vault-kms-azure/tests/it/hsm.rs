@@ -38,7 +38,7 @@ impl HttpClient for Hsm {
         assert_eq!(request.url().path(), "/rng");
         let Body::Bytes(body) = request.body() else { panic!("a body of bytes") };
         let asked: Value = from_json(body.as_ref())?;
-        let count = asked["count"].as_u64().unwrap();
+        let count = asked.get("count").and_then(Value::as_u64).unwrap();
         assert!((1..=128).contains(&count), "{count}");
         let mut bytes = vec![0; usize::try_from(count.min(self.most)).unwrap()];
         SystemRandom::new().fill(&mut bytes).unwrap();
