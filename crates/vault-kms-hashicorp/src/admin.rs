@@ -258,7 +258,7 @@ fn check_config(config: &KeyConfig, key: &Key<'_>) -> Result<()> {
 }
 
 fn whole_days(period: Duration) -> Option<u64> {
-    let whole = period.subsec_nanos() == 0 && period.as_secs() % DAY.as_secs() == 0;
+    let whole = period.subsec_nanos() == 0 && period.as_secs().is_multiple_of(DAY.as_secs());
     (whole && (DAY..=LONGEST_PERIOD).contains(&period)).then_some(period.as_secs())
 }
 

@@ -67,7 +67,7 @@ mod tests {
             GOOD.replace("v1:", "v4294967296:"),
             GOOD.replace("v1:", "v1:v1:"),
             GOOD.replace("==", ""),
-            GOOD.replace("==", "==").to_owned() + "\n",
+            format!("{GOOD}\n"),
             GOOD.replace('/', "_"),
             format!(" {GOOD}"),
             format!("vault:v1:{}", "A".repeat(MAX_LEN)),

@@ -25,10 +25,8 @@ async fn keeps_the_contract(binding: ScopeBinding, prefix: &str) {
     let fixture = KmsFixture::new(provider.clone(), provider.clone(), key, other)
         .with_plaintext_count(move || plaintexts(&proxy));
     let report = kms::run_all(&fixture).await;
-    println!("{report}");
     report.assert_passed();
     let report = admin::run_all(&AdminFixture::new(provider, format!("{prefix}-admin"))).await;
-    println!("{report}");
     report.assert_passed();
 }
 

@@ -171,3 +171,11 @@ async fn an_engine_mounted_elsewhere_has_its_own_key_ids() {
     assert_eq!(error.kind(), ErrorKind::KeyNotFound);
     assert!(error.to_string().contains("mounted"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_payload_is_a_payload() {
+    let provider = provider().await;
+    let key = fresh_key(&*provider, "empty").await;
+    let sealed = provider.encrypt(&key, b"", &Scope::empty()).await.unwrap();
+    assert!(provider.decrypt(&key, &sealed, &Scope::empty()).await.unwrap().is_empty());
+}

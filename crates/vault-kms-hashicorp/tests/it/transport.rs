@@ -49,7 +49,6 @@ async fn stands_faults(credentials: VaultCredentials, secret: &str, prefix: &str
         .with_admin(provider, prefix)
         .with_secret(secret);
     let report = run_all(&fixture).await;
-    println!("{report}");
     report.assert_passed();
 }
 
