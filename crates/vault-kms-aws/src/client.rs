@@ -19,11 +19,12 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provi
 use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::service_config::ServiceConfigKey;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use vault_crypto_core::{Clock, Result};
 
-use crate::config::{AwsKmsConfig, setting};
+use crate::config::{AwsKmsConfig, check_endpoint, setting};
 use crate::credentials::{AwsCredentials, Checked, Source};
 use crate::login::{Role, WebIdentity, session_name, sts_client};
 
@@ -149,6 +150,11 @@ async fn sdk_config(config: AwsKmsConfig) -> Result<SdkConfig> {
         loader = loader.use_dual_stack(true);
     }
     let sdk = loader.load().await;
+    for (service, own) in [("KMS", &config.endpoint), ("STS", &config.sts_endpoint)] {
+        if let Some(url) = found_endpoint(&sdk, service).filter(|_| own.is_none()) {
+            check_endpoint(&url)?;
+        }
+    }
     let Some(region) = sdk.region().cloned() else {
         return Err(setting(
             "no region is configured; set one, or AWS_REGION, or one in the profile",
@@ -165,6 +171,16 @@ async fn sdk_config(config: AwsKmsConfig) -> Result<SdkConfig> {
     let login = Login { sdk: &sdk, own: &own, config: &config };
     let provider = login.provider(&config.credentials).await?;
     Ok(sdk.clone().into_builder().credentials_provider(provider).build())
+}
+
+/// The endpoint that the environment or the profile names for a service, as the SDK looks for it.
+fn found_endpoint(sdk: &SdkConfig, service: &str) -> Option<String> {
+    let key = ServiceConfigKey::builder()
+        .service_id(service)
+        .env("AWS_ENDPOINT_URL")
+        .profile("endpoint_url");
+    let own = key.build().ok().and_then(|key| sdk.service_config()?.load_config(key));
+    own.or_else(|| sdk.endpoint_url().map(str::to_owned))
 }
 
 /// What a login is built from.

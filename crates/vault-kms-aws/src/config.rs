@@ -216,7 +216,7 @@ impl fmt::Debug for AwsKmsConfig {
 }
 
 /// A data key travels in these answers, so nobody but this machine may see it unencrypted.
-fn check_endpoint(url: &str) -> Result<()> {
+pub(crate) fn check_endpoint(url: &str) -> Result<()> {
     let clean = url.bytes().all(|b| b.is_ascii_graphic()) && !url.contains(['@', '?', '#']);
     let authority = |rest: &str| rest.split('/').next().unwrap_or_default().to_owned();
     let secure = url.strip_prefix("https://").is_some_and(|rest| !authority(rest).is_empty());

@@ -24,9 +24,9 @@ pub(crate) fn sts_client(
     base: Option<SharedCredentialsProvider>,
 ) -> sts::Client {
     let mut config = sts::config::Builder::from(sdk);
-    config.set_endpoint_url(
-        endpoint.map(str::to_owned).or_else(|| sdk.endpoint_url().map(str::to_owned)),
-    );
+    if endpoint.is_some() {
+        config.set_endpoint_url(endpoint.map(str::to_owned));
+    }
     config.set_credentials_provider(base);
     sts::Client::from_conf(config.build())
 }

@@ -177,9 +177,17 @@ async fn child(url: String) {
         Ok(profile) => AwsCredentials::profile(profile),
         Err(_) => AwsCredentials::default_chain(),
     };
-    let settings =
-        AwsKmsConfig::new().with_endpoint(&url).with_sts_endpoint(&url).with_credentials(login);
-    match AwsKmsProvider::connect(settings).await.unwrap().who_am_i().await {
+    let settings = AwsKmsConfig::new().with_credentials(login);
+    // Without an address of its own the environment's is asked.
+    let settings = match std::env::var("AWS_ENDPOINT_URL") {
+        Ok(_) => settings,
+        Err(_) => settings.with_endpoint(&url).with_sts_endpoint(&url),
+    };
+    let who = match AwsKmsProvider::connect(settings).await {
+        Ok(kms) => kms.who_am_i().await,
+        Err(error) => Err(error),
+    };
+    match who {
         Ok(who) => println!("I am {who}"),
         Err(error) => println!("I am nobody: {:?}", error.kind()),
     }
@@ -235,4 +243,13 @@ async fn profiles_and_the_environment_are_read_as_everywhere() {
     assert!(told.contains("I am nobody: InvalidInput"), "{told}");
     let told = in_an_environment(test, &[("AWS_REGION", "us-east-1")]);
     assert!(told.contains("I am nobody: PermissionDenied"), "{told}");
+    // Endpoints of the environment: taken, unless data keys would travel unencrypted.
+    let url = LocalStack::shared().url();
+    let told = in_an_environment(test, &[&keys[..], &[("AWS_ENDPOINT_URL", &*url)]].concat());
+    assert!(told.contains("I am arn:aws:iam::111111111111:root"), "{told}");
+    for variable in ["AWS_ENDPOINT_URL_KMS", "AWS_ENDPOINT_URL_STS"] {
+        let bad = [("AWS_ENDPOINT_URL", &*url), (variable, "http://elsewhere.example")];
+        let told = in_an_environment(test, &[&keys[..], &bad].concat());
+        assert!(told.contains("I am nobody: InvalidInput"), "{told}");
+    }
 }
