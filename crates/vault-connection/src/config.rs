@@ -9,6 +9,7 @@ use std::time::Duration;
 use vault_crypto_core::{
     Clock, RandomSource, Result, SecureBytes, SecureString, SystemClock, SystemRandom,
 };
+use zeroize::Zeroizing;
 
 use crate::address::invalid;
 use crate::{VaultCredentials, VaultMount};
@@ -25,8 +26,9 @@ pub struct VaultConnectionConfig {
     pub(crate) namespace: Option<VaultMount>,
     pub(crate) other_addresses: Vec<String>,
     pub(crate) roots: Option<Vec<u8>>,
-    pub(crate) identity: Option<SecureBytes>,
+    pub(crate) identity: Option<ClientIdentity>,
     pub(crate) proxy: Option<SecureString>,
+    pub(crate) http_client: Option<reqwest::Client>,
     pub(crate) connect_timeout: Duration,
     pub(crate) read_timeout: Duration,
     pub(crate) call_timeout: Duration,
@@ -34,7 +36,7 @@ pub struct VaultConnectionConfig {
     pub(crate) idle_timeout: Duration,
     pub(crate) plain_http: bool,
     pub(crate) any_certificate: bool,
-    /// `VAULT_SKIP_VERIFY` said so; not enough by itself.
+    /// `VAULT_SKIP_VERIFY`, or a client that was taken over, said so; not enough by itself.
     pub(crate) skip_verify_asked: bool,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn RandomSource>,
@@ -53,6 +55,7 @@ impl VaultConnectionConfig {
             roots: None,
             identity: None,
             proxy: None,
+            http_client: None,
             connect_timeout: Duration::from_secs(5),
             read_timeout: Duration::from_secs(10),
             call_timeout: Duration::from_secs(30),
@@ -99,7 +102,7 @@ impl VaultConnectionConfig {
     /// Shows this certificate to the server: its chain and private key, PEM, one after the other.
     #[must_use]
     pub fn with_client_identity(mut self, pem: SecureBytes) -> Self {
-        self.identity = Some(pem);
+        self.identity = Some(ClientIdentity::Pem(pem));
         self
     }
 
@@ -107,6 +110,16 @@ impl VaultConnectionConfig {
     #[must_use]
     pub fn with_proxy(mut self, url: impl Into<String>) -> Self {
         self.proxy = Some(SecureString::new(url));
+        self
+    }
+
+    /// Sends over this client, with its TLS settings, proxy, time-outs and pool; the time-outs and the pool
+    /// given here do not hold then, and roots, an identity or a proxy beside it are refused. So is a client
+    /// that follows redirects by itself, because the token would go along: build it with
+    /// `reqwest::redirect::Policy::none()`.
+    #[must_use]
+    pub fn with_http_client(mut self, client: reqwest::Client) -> Self {
+        self.http_client = Some(client);
         self
     }
 
@@ -176,12 +189,14 @@ impl VaultConnectionConfig {
         }
         if self.skip_verify_asked && !self.any_certificate {
             return Err(invalid(
-                "VAULT_SKIP_VERIFY asks to trust any server; unset it and give the server's roots, or call \
-                 `danger_accept_any_certificate`",
+                "VAULT_SKIP_VERIFY, or a client that was taken over, asks to trust any server; undo that and \
+                 give the server's roots, or call `danger_accept_any_certificate`",
             ));
         }
+        self.check_http_client()?;
         if matches!(self.credentials, VaultCredentials::TlsCertificate { .. })
             && self.identity.is_none()
+            && self.http_client.is_none()
         {
             return Err(invalid("the login by TLS certificate needs `with_client_identity`"));
         }
@@ -192,6 +207,37 @@ impl VaultConnectionConfig {
             _ => Ok(()),
         }
     }
+
+    fn check_http_client(&self) -> Result<()> {
+        let Some(client) = &self.http_client else { return Ok(()) };
+        if self.roots.is_some()
+            || self.identity.is_some()
+            || self.proxy.is_some()
+            || self.any_certificate
+        {
+            return Err(invalid(
+                "a ready HTTP client has TLS settings and a proxy of its own; give them to its builder",
+            ));
+        }
+        // The one place where the library tells it. Should it ever tell it otherwise, every client is refused.
+        let told = Zeroizing::new(format!("{client:?}"));
+        if !told.contains("redirect_policy: \"Policy(None)\"") {
+            return Err(invalid(
+                "the HTTP client follows redirects, and the token would go along; build it with \
+                 `redirect(Policy::none())`",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What the client shows of itself.
+pub(crate) enum ClientIdentity {
+    /// Chain and key as text.
+    Pem(SecureBytes),
+    /// Made already.
+    #[cfg(feature = "vaultrs")]
+    Made(reqwest::Identity),
 }
 
 pub(crate) fn is_server_name(name: &str) -> bool {

@@ -9,6 +9,7 @@ use vault_crypto_core::{CryptoError, ErrorKind, Operation, Result, SecureBytes};
 use zeroize::Zeroizing;
 
 use crate::address::invalid;
+use crate::config::ClientIdentity;
 use crate::{VaultConnectionConfig, VaultCredentials, VaultMount};
 
 impl VaultConnectionConfig {
@@ -45,7 +46,7 @@ impl VaultConnectionConfig {
             address.ok_or_else(|| invalid("VAULT_ADDR is not set: where is the server?"))?;
         let mut config = Self::new(address, vars.credentials()?);
         config.skip_verify_asked = vars.skip_verify()?;
-        config.identity = vars.identity()?;
+        config.identity = vars.identity()?.map(ClientIdentity::Pem);
         if let Some(namespace) = vars.text("VAULT_NAMESPACE")? {
             config = config.with_namespace(VaultMount::new(&namespace)?);
         }

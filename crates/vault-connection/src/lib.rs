@@ -16,6 +16,8 @@ mod session;
 mod token;
 mod transport;
 mod upkeep;
+#[cfg(feature = "vaultrs")]
+mod vaultrs_bridge;
 
 pub use address::VaultMount;
 pub use answer::{VaultAnswer, VaultLease};
@@ -24,3 +26,5 @@ pub use connection::VaultConnection;
 pub use credentials::{Jwt, SecretId, VaultCredentials};
 pub use failure::{VaultFailure, VaultFailureKind};
 pub use server::{VaultHealth, VaultProduct};
+#[cfg(feature = "vaultrs")]
+pub use vaultrs_bridge::VaultrsClient;

@@ -17,6 +17,7 @@ use vault_crypto_core::{Result, SecureBytes};
 
 use crate::address::{Address, invalid};
 use crate::buffer::{WipedBuffer, wipe_piece};
+use crate::config::ClientIdentity;
 use crate::date::http_date;
 use crate::token::Token;
 use crate::{VaultConnectionConfig, VaultFailure, VaultFailureKind};
@@ -81,7 +82,17 @@ impl Transport {
                 "the token and every key cross the network readable: plain http is allowed"
             );
         }
-        Ok(Self { client: client(config)?, address, others, namespace })
+        let client = match &config.http_client {
+            Some(client) => client.clone(),
+            None => client(config)?,
+        };
+        Ok(Self { client, address, others, namespace })
+    }
+
+    /// The client itself, with its pool.
+    #[cfg(feature = "vaultrs")]
+    pub(crate) fn http(&self) -> Client {
+        self.client.clone()
     }
 
     pub(crate) fn address(&self) -> &Address {
@@ -173,10 +184,8 @@ fn client(config: &VaultConnectionConfig) -> Result<Client> {
             roots.ok_or_else(|| invalid("the TLS roots are no certificates in PEM"))?,
         );
     }
-    if let Some(pem) = &config.identity {
-        builder = builder.identity(Identity::from_pem(pem.as_slice()).map_err(|_| {
-            invalid("the client's identity is no certificate chain and private key in PEM")
-        })?);
+    if let Some(identity) = &config.identity {
+        builder = builder.identity(made(identity)?);
     }
     if config.any_certificate {
         tracing::warn!(
@@ -187,6 +196,16 @@ fn client(config: &VaultConnectionConfig) -> Result<Client> {
     builder
         .build()
         .map_err(|_| invalid("the TLS settings make no client; do roots, certificate and key fit?"))
+}
+
+fn made(identity: &ClientIdentity) -> Result<Identity> {
+    match identity {
+        ClientIdentity::Pem(pem) => Identity::from_pem(pem.as_slice()).map_err(|_| {
+            invalid("the client's identity is no certificate chain and private key in PEM")
+        }),
+        #[cfg(feature = "vaultrs")]
+        ClientIdentity::Made(identity) => Ok(identity.clone()),
+    }
 }
 
 async fn read(mut response: Response) -> Result<Raw, VaultFailure> {
@@ -212,7 +231,7 @@ async fn read(mut response: Response) -> Result<Raw, VaultFailure> {
 }
 
 /// Why there is no answer. The library's error names the URL, and is kept without it.
-fn failed(error: reqwest::Error) -> VaultFailure {
+pub(crate) fn failed(error: reqwest::Error) -> VaultFailure {
     use VaultFailureKind as Kind;
     if let Some(reason) = untrusted(&error) {
         return VaultFailure::new(Kind::Untrusted, reason);
