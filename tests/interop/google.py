@@ -199,6 +199,15 @@ def work_encryption(client, key):
     assert not without.verified_plaintext_crc32c and without.ciphertext_crc32c == crc32c(without.ciphertext)
 
 
+def work_hsm(client, ring):
+    template = {"protection_level": kms_v1.ProtectionLevel.HSM, "algorithm": Algorithm.GOOGLE_SYMMETRIC_ENCRYPTION}
+    key = create_key(client, ring, "hsm", version_template=template)
+    assert key.primary.protection_level == kms_v1.ProtectionLevel.HSM
+    sealed = encrypt(client, key.name, bytes(4096), bytes(4096))
+    assert decrypt(client, key.name, sealed.ciphertext, bytes(4096)).plaintext == bytes(4096)
+    refused(exceptions.InvalidArgument, "", encrypt, client, key.name, bytes(4096), bytes(4097))
+
+
 def work_versions(client, key):
     first = f"{key}/cryptoKeyVersions/1"
     old = encrypt(client, key, b"old").ciphertext
@@ -273,9 +282,10 @@ def work_iam(client, ring, key):
         policy = client.get_iam_policy(request={"resource": resource})
         assert not policy.bindings and policy.etag
         stale = policy.etag
-        policy.bindings.add(role="roles/cloudkms.cryptoKeyDecrypter", members=["user:b@example.com", "user:a@example.com"])
+        members = ["user:b@example.com", "user:a@example.com"]
+        policy.bindings.add(role="roles/cloudkms.cryptoKeyDecrypter", members=members)
         answer = client.set_iam_policy(request={"resource": resource, "policy": policy})
-        assert answer.etag != stale and answer.bindings[0].members == ["user:a@example.com", "user:b@example.com"]
+        assert answer.etag != stale and answer.bindings[0].members == sorted(members)
         assert client.get_iam_policy(request={"resource": resource}) == answer
         refused(
             exceptions.Aborted,
@@ -308,6 +318,7 @@ def work(client):
     key = work_keys(client, ring)
     work_encryption(client, key)
     work_versions(client, key)
+    work_hsm(client, ring)
     work_rsa(client, ring)
     work_iam(client, ring, key)
     work_random(client)

@@ -20,6 +20,8 @@ use super::{names, status};
 
 /// "Must be no larger than 64KiB", of plaintexts and of additional data each.
 const LIMIT: usize = 64 * 1024;
+/// "For HSM keys, the combined length of the plaintext and additional data must be no larger than 8KiB."
+const HSM_LIMIT: usize = 8 * 1024;
 /// A ciphertext of the longest plaintext, with room to spare.
 const CIPHERTEXT_LIMIT: usize = LIMIT + 10 * 1024;
 
@@ -83,6 +85,10 @@ pub(super) fn encrypt(
     let (name, number) = names::key_or_version(&request.name)?;
     let key = state.key(name)?;
     for_purpose(key, name, Purpose::EncryptDecrypt)?;
+    let in_hsm = key.protection_level == ProtectionLevel::Hsm as i32;
+    if in_hsm && plaintext.len() + aad.len() > HSM_LIMIT {
+        return Err(status::invalid("HSM keys take 8192 bytes of plaintext and additional data."));
+    }
     let number = number.or(key.primary).ok_or_else(|| {
         status::failed_precondition(&format!("CryptoKey {name} does not have a primary version."))
     })?;

@@ -12,7 +12,7 @@ use super::{names, status};
 
 /// The etag of a policy that nobody has set.
 const UNSET: &[u8] = &[0x00, 0x20, 0x01];
-/// "policies … members … up to 1,500 principals".
+/// Principals in the bindings of one policy (<https://cloud.google.com/iam/quotas>).
 const MEMBERS: usize = 1500;
 const MEMBER_KINDS: &[&str] = &[
     "user:",
@@ -27,7 +27,7 @@ const MEMBER_KINDS: &[&str] = &[
     "projectViewer:",
 ];
 
-/// `cloudkms.keyRings` or `cloudkms.cryptoKeys`, if the resource is there.
+/// That the key ring or key is there.
 fn exists(state: &State, resource: &str) -> Result<(), Status> {
     if names::is_key_ring(resource) {
         state.ring(resource).map(|_| ())

@@ -43,3 +43,55 @@ pub(super) fn verify<'k>(
 fn json(part: &str) -> Option<Value> {
     serde_json::from_slice(&Base64UrlUnpadded::decode_vec(part).ok()?).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::rsa::{KeyPair, KeySize};
+    use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
+    use serde_json::json;
+
+    use super::*;
+
+    const EMAIL: &str = "app@acme-prod.iam.gserviceaccount.com";
+
+    fn token(key: &KeyPair, claims: &Value) -> String {
+        let part = |value: &Value| Base64UrlUnpadded::encode_string(value.to_string().as_bytes());
+        let signed = format!("{}.{}", part(&json!({ "alg": "RS256" })), part(claims));
+        let mut signature = vec![0; key.public_modulus_len()];
+        let random = SystemRandom::new();
+        key.sign(&RSA_PKCS1_SHA256, &random, signed.as_bytes(), &mut signature).unwrap();
+        format!("{signed}.{}", Base64UrlUnpadded::encode_string(&signature))
+    }
+
+    #[test]
+    fn a_token_holds_only_as_it_was_signed_while_it_lasts_and_for_this_service() {
+        let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
+        let public = key.public_key().as_ref().to_vec();
+        let holder = |token: &str, seconds: u64| {
+            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            verify(token, |email| (email == EMAIL).then_some(public.as_slice()), now)
+        };
+        let right =
+            json!({ "iss": EMAIL, "sub": EMAIL, "scope": SCOPES[0], "iat": 100, "exp": 3700 });
+        let good = token(&key, &right);
+        assert_eq!(holder(&good, 100).as_deref(), Some(EMAIL));
+        assert_eq!(holder(&good, 99), None, "from the future");
+        assert_eq!(holder(&good, 3700), None, "expired");
+        for (name, value) in [
+            ("iss", json!("another")),
+            ("sub", json!("another")),
+            ("scope", json!("https://www.googleapis.com/auth/devstorage")),
+            ("exp", json!(9_999)),
+        ] {
+            let mut wrong = right.clone();
+            wrong[name] = value;
+            assert_eq!(holder(&token(&key, &wrong), 100), None, "{name}");
+        }
+        let other = KeyPair::generate(KeySize::Rsa2048).unwrap();
+        assert_eq!(holder(&token(&other, &right), 100), None, "signed by another");
+        for damaged in [&good[1..], &good[..good.len() - 1], "", ".", "..", "a.b.c"] {
+            assert_eq!(holder(damaged, 100), None);
+        }
+    }
+}
