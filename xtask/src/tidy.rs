@@ -14,6 +14,7 @@ mod links;
 mod module_docs;
 mod origin;
 mod secret_debug;
+mod shown;
 mod tree;
 mod unused_dependencies;
 
@@ -40,6 +41,7 @@ const RULES: &[Rule] = &[
     rule("leftovers", "no ignored test, unfinished work or path of one machine", leftovers::check),
     rule("integration-binary", "one integration binary per crate", integration_binary::check),
     rule("links", "every relative link in a document leads somewhere", links::check),
+    rule("shown", "docs/CONFORMANCE.md names only tests that exist", shown::check),
     rule("origin", "docs/ORIGIN.md names only what exists", origin::check),
     rule("decisions", "decisions are numbered without gaps and have three parts", decisions::check),
 ];

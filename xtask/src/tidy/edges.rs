@@ -69,8 +69,13 @@ fn edges(manifest: &str) -> Vec<(usize, Kind, String)> {
             found.extend(dependency(line).map(|name| (index + 1, kind, name)));
         }
     }
-    found.retain(|(_, _, name)| name.starts_with("vault"));
+    found.retain(|(_, _, name)| is_ours(name));
     found
+}
+
+/// Others' crates begin with the same word (`vaultrs`).
+fn is_ours(name: &str) -> bool {
+    name == FACADE || name.starts_with("vaultkit-") || name.starts_with("vault-")
 }
 
 fn kind_of(table: &str) -> Option<Kind> {
@@ -129,5 +134,10 @@ mod tests {
         let manifest = "[dependencies]\nvault-connection.workspace = true\n";
         assert!(findings("vault-secrets", manifest).is_empty());
         assert_eq!(findings("vault-kms-aws", manifest).len(), 1);
+    }
+
+    #[test]
+    fn crates_of_others_are_no_edges() {
+        assert!(findings(CONNECTION, "[dependencies]\nvaultrs.workspace = true\n").is_empty());
     }
 }
