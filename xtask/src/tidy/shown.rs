@@ -17,7 +17,9 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
         .collect();
     let mut findings = Vec::new();
     let mut names_tests = false;
-    for (index, line) in page.text.lines().enumerate() {
+    // The line under a table's head is no row of it.
+    let lines = page.text.lines().enumerate().filter(|(_, line)| !line.starts_with("|--"));
+    for (index, line) in lines {
         let Some(column) = last_column(line) else {
             names_tests = false;
             continue;
