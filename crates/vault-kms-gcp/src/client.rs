@@ -80,11 +80,12 @@ impl Client {
         request
     }
 
-    /// Proves that there is a token.
-    pub(crate) async fn log_in(&self) -> Result<()> {
-        let Some(login) = &self.login else { return Ok(()) };
+    /// Proves that there is a token. Whether the login is this crate's to know: a transport that the caller
+    /// injected has its own.
+    pub(crate) async fn log_in(&self) -> Result<bool> {
+        let Some(login) = &self.login else { return Ok(false) };
         match login.headers().await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(true),
             Err(error) => Err(classify(&tonic::Status::from_error(Box::new(error)), Verb::Other)),
         }
     }

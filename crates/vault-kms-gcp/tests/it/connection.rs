@@ -151,6 +151,7 @@ async fn a_channel_of_the_callers_own_works_too() {
     let kms = GcpKmsProvider::with_client(channel, config).unwrap();
     let data_key = kms.generate_data_key(&key, &context()).await.unwrap();
     service.kms.decrypt_data_key(data_key.wrapped(), &context()).await.unwrap();
+    assert!(kms.who_am_i().await.unwrap().contains("the caller's own connection"));
     let proxy = FaultProxy::start(service.fake.endpoint().as_str()).unwrap();
     proxy.on(Match::any()).always().fault(HttpFault::Hang);
     let channel = Endpoint::from_shared(proxy.url()).unwrap().connect_lazy();
