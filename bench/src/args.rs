@@ -15,9 +15,13 @@ Sections, all by default:
   growth     Whether the millionth record costs more than the first
   programs   vaultkit, age, rage, cp and a bare loop on a file of 1 GiB
 
+By name only, because it needs servers (`cargo xtask servers install local-kms vault`):
+  kms        Providers of real services beside their SDKs called bare
+
 Options:
   --rounds N  Rounds in which all take turns, instead of each section's own number
-  --full      Also the memory that a file of 4 GiB takes (needs 8 GiB of room)
+  --full      Also the memory that a file of 4 GiB takes (needs 8 GiB of room); of `kms` also the
+              size of minimal programs (builds for minutes)
   --dir DIR   Where the files of `programs` lie; memory (/dev/shm) by default, so that no
               disk is measured
   --write     Rewrite the tables in docs/PERFORMANCE.md
@@ -35,6 +39,7 @@ pub enum Section {
     Growth,
     Cache,
     Programs,
+    Kms,
 }
 
 pub struct Args {
@@ -66,6 +71,7 @@ impl Args {
                 "scaling" => args.sections.push(Section::Scaling),
                 "cache" => args.sections.push(Section::Cache),
                 "growth" => args.sections.push(Section::Growth),
+                "kms" => args.sections.push(Section::Kms),
                 "programs" => args.sections.push(Section::Programs),
                 "--full" => args.full = true,
                 "--write" => args.write = true,

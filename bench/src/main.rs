@@ -1,6 +1,6 @@
 //! The benchmark program, run by `cargo xtask bench`: ours, the floors and the peers, interleaved in one run.
 //!
-//! `records`, `cache`, `growth`, `bodies` and `programs` are what there is to measure; `report` prints the tables and
+//! `records`, `cache`, `growth`, `bodies`, `programs` and `kms` are what there is to measure; `report` prints the tables and
 //! writes them into docs/PERFORMANCE.md. Left to nobody: a target that is missed is shown, it fails nothing,
 //! because a time is no test.
 
@@ -12,6 +12,8 @@ mod bodies;
 mod cache;
 mod floor;
 mod growth;
+#[cfg(feature = "kms-any")]
+mod kms;
 mod machine;
 mod ours;
 mod peers;
@@ -57,6 +59,12 @@ fn bench(args: &Args) -> Result<(), String> {
             Section::Scaling => bodies::run_scaling(args.rounds(9)),
             Section::Growth => growth::run(args.rounds(10)),
             Section::Cache => cache::run(args.rounds(60)),
+            #[cfg(feature = "kms-any")]
+            Section::Kms => kms::run(args.rounds(20), args.full)?,
+            #[cfg(not(feature = "kms-any"))]
+            Section::Kms => {
+                return Err("built without `kms`: `cargo xtask bench kms` has it".into());
+            }
             Section::Programs => programs::run(&programs::Plan {
                 rounds: args.rounds(8),
                 full: args.full,

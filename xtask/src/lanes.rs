@@ -74,8 +74,13 @@ pub(crate) fn named(name: &str) -> Outcome<Lane> {
 /// Runs the benchmark program.
 pub(crate) fn bench(args: &[String]) -> Outcome {
     let args = args.strip_prefix(&["--".to_owned()]).unwrap_or(args);
+    // The SDKs of all services build for minutes: only who measures them has them.
+    let services = args.iter().any(|arg| arg == "kms");
+    let features: &[&str] = if services { &["--features", "kms"] } else { &[] };
     shell::cargo()
-        .args(["run", "--release", "--manifest-path", "bench/Cargo.toml", "--"])
+        .args(["run", "--release", "--manifest-path", "bench/Cargo.toml"])
+        .args(features)
+        .args(["--"])
         .args(args)
         .env("CARGO_TARGET_DIR", shell::target().join("bench"))
         .run()
