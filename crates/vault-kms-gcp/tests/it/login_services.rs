@@ -95,6 +95,7 @@ fn said(output: &Output) -> String {
 }
 
 /// Where this process is the child of the same test, works as `credentials` and prints who that was.
+#[expect(clippy::print_stdout, reason = "the parent test reads it")]
 async fn as_child(credentials: GcpCredentials) -> bool {
     let Some(endpoint) = std::env::var_os(ENDPOINT) else { return false };
     let principal = work(endpoint.to_str().unwrap(), credentials).await.unwrap();
