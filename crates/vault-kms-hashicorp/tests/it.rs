@@ -6,6 +6,7 @@ mod it {
     mod interop;
     mod keys;
     mod logs;
+    mod moving;
     mod outage;
     mod rotation;
     mod support;
