@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod it {
     mod bad_input;
+    #[cfg(feature = "clouds")]
+    mod clouds;
     mod damage;
     mod exit_codes;
     mod identities;

@@ -151,7 +151,7 @@ impl Desk {
     }
 }
 
-fn end(command: &mut Command) -> Ended {
+pub(super) fn end(command: &mut Command) -> Ended {
     ended(command.output().unwrap())
 }
 

@@ -74,6 +74,7 @@ impl Service {
                 "region",
                 "role_arn",
                 "session_name",
+                "sts_endpoint",
                 "web_identity_token_file",
             ],
             Self::HashiCorp => &[

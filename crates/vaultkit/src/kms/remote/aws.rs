@@ -21,11 +21,14 @@ pub(super) async fn connect(uri: RemoteUri) -> Result<Connected> {
     if let Some(endpoint) = options.text("endpoint") {
         config = config.with_endpoint(endpoint);
     }
+    if let Some(endpoint) = options.text("sts_endpoint") {
+        config = config.with_sts_endpoint(endpoint);
+    }
     if let Some(roots) = options.roots()? {
         config = config.with_tls_roots(roots);
     }
     if let Some(timeout) = options.timeout()? {
-        config = config.with_call_timeout(timeout);
+        config = config.with_read_timeout(timeout).with_call_timeout(timeout);
     }
     let provider = AwsKmsProvider::connect(config).await?;
     Ok(Connected::remote(provider, uri.key().cloned()))

@@ -17,7 +17,7 @@ pub(super) async fn connect(uri: RemoteUri) -> Result<Connected> {
         config = config.with_root_certificates(roots);
     }
     if let Some(timeout) = options.timeout()? {
-        config = config.with_call_timeout(timeout);
+        config = config.with_read_timeout(timeout).with_call_timeout(timeout);
     }
     let provider = AzureKmsProvider::connect(config).await?;
     Ok(Connected::remote(provider, uri.key().cloned()))

@@ -19,7 +19,7 @@ pub(super) async fn connect(uri: RemoteUri) -> Result<Connected> {
         config = config.with_tls_roots(roots);
     }
     if let Some(timeout) = options.timeout()? {
-        config = config.with_call_timeout(timeout);
+        config = config.with_read_timeout(timeout).with_call_timeout(timeout);
     }
     let provider = GcpKmsProvider::connect(config).await?;
     Ok(Connected::remote(provider, uri.key().cloned()))

@@ -40,7 +40,7 @@ fn connection(options: &Options, host: &str) -> Result<VaultConnectionConfig> {
         config = config.with_tls_roots(roots);
     }
     if let Some(timeout) = options.timeout()? {
-        config = config.with_call_timeout(timeout);
+        config = config.with_read_timeout(timeout).with_call_timeout(timeout);
     }
     if let Some(certificate) = options.secret_file("client_cert_file")? {
         let key = options.secret_file("client_key_file")?;
