@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use vault_connection::{VaultConnectionConfig, VaultCredentials};
 use vault_crypto_core::{
-    ErrorKind, KeyConfig, KeyId, KmsAdmin, KmsProvider, Scope, SecureBytes, WrappedKey,
+    ErrorKind, KeyConfig, KeyId, KeyVersion, KmsAdmin, KmsProvider, Scope, SecureBytes, WrappedKey,
 };
 use vault_kms_hashicorp::{ScopeBinding, VaultKmsConfig};
 use vault_testkit::VirtualClock;
@@ -178,4 +178,21 @@ async fn an_empty_payload_is_a_payload() {
     let key = fresh_key(&*provider, "empty").await;
     let sealed = provider.encrypt(&key, b"", &Scope::empty()).await.unwrap();
     assert!(provider.decrypt(&key, &sealed, &Scope::empty()).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_flipped_bit_of_a_wrapped_key_opens() {
+    let provider = provider().await;
+    let key = fresh_key(&*provider, "flipped").await;
+    let data_key = provider.generate_data_key(&key, &context()).await.unwrap();
+    for at in 0..data_key.wrapped().bytes.len() {
+        for bit in [0, 2, 5] {
+            let mut wrapped = data_key.wrapped().clone();
+            // Without a stored version, so that the text alone is what is looked at.
+            wrapped.version = KeyVersion::unknown();
+            wrapped.bytes[at] ^= 1 << bit;
+            let error = provider.decrypt_data_key(&wrapped, &context()).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::AuthenticationFailed, "bit {bit} of byte {at}");
+        }
+    }
 }
