@@ -259,8 +259,9 @@ fn http_client(config: &AwsKmsConfig) -> Result<SharedHttpClient> {
     let tls = TlsContext::builder().with_trust_store(trust_store(config)?).build();
     let tls = tls.map_err(|_| setting("these TLS settings cannot be used"))?;
     let proxy = match &config.proxy {
-        // The cause may repeat the address, and with it a password.
-        Some(url) => ProxyConfig::all(url.as_str())
+        // Plain http goes to this machine and to its metadata service, which would tell a proxy whose it is and
+        // whose credentials these are. The cause of a failure may repeat the address, and with it a password.
+        Some(url) => ProxyConfig::https(url.as_str())
             .map_err(|_| setting("the proxy's address is not a URL"))?,
         None => ProxyConfig::disabled(),
     };

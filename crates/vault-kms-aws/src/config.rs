@@ -116,7 +116,7 @@ impl AwsKmsConfig {
     }
 
     /// Goes through this HTTP proxy; `user:password@` in it is used and not shown. No variable of the
-    /// environment is read for it.
+    /// environment is read for it. Plain `http`, to this machine or its metadata service, goes past it.
     #[must_use]
     pub fn with_proxy(mut self, url: impl Into<String>) -> Self {
         self.proxy = Some(SecureString::new(url));
@@ -144,16 +144,10 @@ impl AwsKmsConfig {
         self
     }
 
-    /// How many connections are kept open when nobody needs them: 64 by default.
+    /// How many connections are kept open when nobody needs them, and for how long: 64 and 60 s by default.
     #[must_use]
-    pub fn with_idle_connections(mut self, most: usize) -> Self {
-        self.idle_connections = most;
-        self
-    }
-
-    /// How long an unused connection is kept open: 60 s by default.
-    #[must_use]
-    pub fn with_idle_timeout(mut self, timeout: Duration) -> Self {
+    pub fn with_pool(mut self, connections: usize, timeout: Duration) -> Self {
+        self.idle_connections = connections;
         self.idle_timeout = timeout;
         self
     }

@@ -26,7 +26,8 @@ impl AwsKmsProvider {
         let key = self.create_unnamed(&config).await?;
         match self.name(&key, &alias).await {
             Ok(()) => self.describe(OPERATION, &key).await,
-            Err(error) => Err(self.give_up(&key, error).await),
+            Err(Unnamed::Surely(error)) => Err(self.give_up(&key, error).await),
+            Err(Unnamed::Perhaps(error)) => Err(perhaps_named(&key, &error)),
         }
     }
 
@@ -62,7 +63,7 @@ impl AwsKmsProvider {
         arn.filter(|arn| names::canonical(arn).is_some()).ok_or_else(missing)
     }
 
-    async fn name(&self, key: &KeyId, alias: &KeyId) -> Result<()> {
+    async fn name(&self, key: &KeyId, alias: &KeyId) -> Result<(), Unnamed> {
         let answer = self.ask(OPERATION, Some(alias), |client| {
             client.create_alias().alias_name(alias.as_str()).target_key_id(key.as_str()).send()
         });
@@ -71,13 +72,14 @@ impl AwsKmsProvider {
             Err(error) => error,
         };
         match error.kind() {
-            ErrorKind::Conflict => Err(taken(alias)),
+            ErrorKind::Conflict => Err(Unnamed::Surely(taken(alias))),
             // It may have happened: look.
             _ if error.is_retryable() => match self.stands_for(alias).await {
                 Ok(Some(named)) if named == *key => Ok(()),
-                _ => Err(error),
+                Ok(_) => Err(Unnamed::Surely(error)),
+                Err(_) => Err(Unnamed::Perhaps(error)),
             },
-            _ => Err(error),
+            _ => Err(Unnamed::Surely(error)),
         }
     }
 
@@ -90,6 +92,21 @@ impl AwsKmsProvider {
             again.kind().as_str(),
         ))
     }
+}
+
+/// Why a new key has no name.
+enum Unnamed {
+    /// It has none.
+    Surely(CryptoError),
+    /// Nobody answers whether it has: somebody may be using it already.
+    Perhaps(CryptoError),
+}
+
+fn perhaps_named(key: &KeyId, error: &CryptoError) -> CryptoError {
+    CryptoError::new(error.kind(), OPERATION).with_key_id(key).with_detail(format!(
+        "{}; this key was made and may have its name: look, then use it or delete it",
+        error.detail().unwrap_or("no answer")
+    ))
 }
 
 fn taken(alias: &KeyId) -> CryptoError {

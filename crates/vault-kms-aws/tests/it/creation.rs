@@ -43,6 +43,21 @@ async fn an_alias_whose_answer_is_lost_is_looked_for() {
 }
 
 #[tokio::test]
+async fn a_key_that_may_have_its_name_is_told_of_and_not_deleted() {
+    let (kms, _, proxy) = proxied().await;
+    let name = fresh_name();
+    proxy.on(on("CreateAlias")).fault(HttpFault::ResetAfter);
+    // The first look, before anything is made, is answered.
+    proxy.on(on("DescribeKey")).fault(refused("NotFoundException"));
+    proxy.on(on("DescribeKey")).fault(HttpFault::ResetBefore);
+    let error = kms.create_key(KeyConfig::new(&name)).await.unwrap_err();
+    assert!(error.to_string().contains("may have its name"), "{error}");
+    assert_eq!(count(&proxy, "ScheduleKeyDeletion"), 0);
+    let found = kms.describe_key(&KeyId::new(format!("alias/{name}"))).await.unwrap();
+    assert_eq!((Some(&found.key_id), found.state), (error.key_id(), KeyState::Enabled));
+}
+
+#[tokio::test]
 async fn a_key_that_cannot_be_named_goes() {
     let (kms, _, proxy) = proxied().await;
     proxy.on(on("CreateAlias")).fault(refused("AccessDeniedException"));

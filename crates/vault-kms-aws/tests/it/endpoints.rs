@@ -10,8 +10,13 @@ use super::support::{fixed, login};
 
 /// The first line that a provider sends to its proxy.
 async fn asked(configure: impl FnOnce(AwsKmsConfig) -> AwsKmsConfig) -> String {
+    heard(|settings, proxy| configure(settings.with_proxy(proxy))).await
+}
+
+/// The first line that a provider sends to an address that answers nothing of use.
+async fn heard(configure: impl FnOnce(AwsKmsConfig, String) -> AwsKmsConfig) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let proxy = format!("http://{}", listener.local_addr().unwrap());
+    let address = format!("http://{}", listener.local_addr().unwrap());
     let heard = std::thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
         let mut lines = BufReader::new(&stream).lines().map(Result::unwrap);
@@ -21,7 +26,7 @@ async fn asked(configure: impl FnOnce(AwsKmsConfig) -> AwsKmsConfig) -> String {
         first
     });
     let settings = AwsKmsConfig::new().with_region("eu-west-1").with_credentials(fixed(&login()));
-    let kms = AwsKmsProvider::connect(configure(settings.with_proxy(proxy))).await.unwrap();
+    let kms = AwsKmsProvider::connect(configure(settings, address)).await.unwrap();
     let error = kms.random_bytes(16).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     heard.join().unwrap()
@@ -41,4 +46,12 @@ async fn the_regions_endpoints_are_asked_through_the_proxy() {
     assert_eq!(both, "CONNECT kms-fips.eu-west-1.api.aws:443 HTTP/1.1");
     let own = asked(|settings| settings.with_endpoint("https://vpce-1.kms.example")).await;
     assert_eq!(own, "CONNECT vpce-1.kms.example:443 HTTP/1.1");
+}
+
+/// Credentials of the machine are asked for there, and a proxy would give its own.
+#[tokio::test]
+async fn plain_http_on_this_machine_goes_past_the_proxy() {
+    let nobody = "http://127.0.0.1:1";
+    let line = heard(|settings, address| settings.with_endpoint(address).with_proxy(nobody)).await;
+    assert_eq!(line, "POST / HTTP/1.1");
 }
