@@ -47,7 +47,7 @@ impl Azure {
 
     fn config(&self, at: SocketAddr) -> AzureKmsConfig {
         AzureKmsConfig::new(self.fake.url(), AzureCredentials::Injected(self.token()))
-            .with_root_certificates(self.fake.ca_pem())
+            .with_tls_roots(self.fake.ca_pem())
             .with_resolved(self.fake.host(), at)
     }
 

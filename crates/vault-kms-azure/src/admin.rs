@@ -75,17 +75,13 @@ impl KmsAdmin for AzureKmsProvider {
     async fn enable_key(&self, key_id: &KeyId) -> Result<()> {
         let (name, canonical) = self.named(key_id, Operation::EnableKey)?;
         let switched = self.switch(&name, true).await;
-        switched
-            .map(drop)
-            .map_err(|fault| fault.into_error(Operation::EnableKey).with_key_id(&canonical))
+        switched.map_err(|fault| fault.into_error(Operation::EnableKey).with_key_id(&canonical))
     }
 
     async fn disable_key(&self, key_id: &KeyId) -> Result<()> {
         let (name, canonical) = self.named(key_id, Operation::DisableKey)?;
         let switched = self.switch(&name, false).await;
-        switched
-            .map(drop)
-            .map_err(|fault| fault.into_error(Operation::DisableKey).with_key_id(&canonical))
+        switched.map_err(|fault| fault.into_error(Operation::DisableKey).with_key_id(&canonical))
     }
 
     async fn schedule_key_deletion(&self, key_id: &KeyId, pending_days: u32) -> Result<KeyInfo> {

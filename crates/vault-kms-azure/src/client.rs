@@ -68,6 +68,10 @@ fn client_options(config: &AzureKmsConfig, wire: Wire) -> ClientOptions {
 }
 
 fn builder(config: &AzureKmsConfig) -> Result<reqwest::ClientBuilder> {
+    let waits = [config.connect_timeout, config.read_timeout, config.call_timeout];
+    if waits.contains(&Duration::ZERO) {
+        return Err(invalid("a time-out of nothing lets no call succeed"));
+    }
     let mut builder = reqwest::Client::builder()
         .tls_backend_rustls()
         .redirect(reqwest::redirect::Policy::none())

@@ -105,7 +105,7 @@ impl AzureKmsConfig {
     /// Trusts these certificate authorities (PEM, one or more) instead of the system's, for the vault and
     /// for the login.
     #[must_use]
-    pub fn with_root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+    pub fn with_tls_roots(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.roots = Some(pem.into());
         self
     }

@@ -22,24 +22,28 @@ const PASSES: usize = 5;
 const PENDING: &str = "it is pending deletion; cancel the deletion first";
 
 impl AzureKmsProvider {
-    /// Enables or disables every version; asks again for those that appeared meanwhile. The versions that it
-    /// changed come back.
-    pub(crate) async fn switch(
+    /// Enables or disables every version; asks again for those that appeared meanwhile.
+    pub(crate) async fn switch(&self, name: &KeyName, enabled: bool) -> Result<(), Fault> {
+        self.switch_each(name, enabled, &mut Vec::new()).await
+    }
+
+    /// The same, and keeps those versions that it changed or may have changed.
+    async fn switch_each(
         &self,
         name: &KeyName,
         enabled: bool,
-    ) -> Result<Vec<Version>, Fault> {
+        changed: &mut Vec<Version>,
+    ) -> Result<(), Fault> {
         let current = self.current_of(name, &self.living(name).await?)?;
-        let mut changed = Vec::new();
         for _ in 0..PASSES {
             let versions = self.versions(name, &current).await?;
             if versions.iter().all(|version| version.enabled == enabled) {
-                return Ok(changed);
+                return Ok(());
             }
             // The newest first: it is the one that wraps.
             for version in versions.into_iter().rev().filter(|version| version.enabled != enabled) {
+                changed.push(version.clone());
                 self.set_enabled(name, &version, enabled).await?;
-                changed.push(version);
             }
         }
         Err(conflict("new versions keep appearing; is its rotation running?"))
@@ -79,7 +83,12 @@ impl AzureKmsProvider {
             ));
         }
         // First, so that a recovered key is disabled.
-        let disabled = self.switch(name, false).await?;
+        let mut disabled = Vec::new();
+        if let Err(fault) = self.switch_each(name, false, &mut disabled).await {
+            // Not all are, and nothing is deleted. What went wrong first is what is told.
+            drop(self.enable_again(name, &disabled).await);
+            return Err(fault);
+        }
         let deleted = match self.ask(self.client.delete_key(name.as_str(), None)).await {
             Err(fault) if fault.is_refusal() => {
                 self.enable_again(name, &disabled).await?;
@@ -115,7 +124,7 @@ impl AzureKmsProvider {
         for _ in 0..LOOKS {
             match self.current(name).await {
                 // Whoever deleted it may not have disabled it.
-                Ok(_) => return self.switch(name, false).await.map(drop),
+                Ok(_) => return self.switch(name, false).await,
                 Err(fault) if fault.is_not_found() || fault.is_mid_deletion() => {}
                 Err(fault) => return Err(fault),
             }

@@ -52,7 +52,7 @@ async fn child(credentials: AzureCredentials) {
     let host = url.strip_prefix("https://").unwrap().to_owned();
     let config = AzureKmsConfig::new(url, credentials)
         .with_cloud(AzureCloud::Custom { authority: var("VAULTKIT_TEST_AUTHORITY") })
-        .with_root_certificates(std::fs::read(var("VAULTKIT_TEST_CA")).unwrap())
+        .with_tls_roots(std::fs::read(var("VAULTKIT_TEST_CA")).unwrap())
         .with_resolved(host, var("VAULTKIT_TEST_ADDR").parse().unwrap());
     let kms = AzureKmsProvider::connect(config).await.unwrap();
     let data_key = kms.generate_data_key(&"app".into(), &context()).await.unwrap();

@@ -38,8 +38,7 @@ async fn nothing_is_retried_here() {
 async fn a_server_that_is_not_the_vault_is_not_told_the_token() {
     let fake = FakeKeyVault::start();
     let stranger = TestCa::new();
-    let strange =
-        AzureKmsProvider::connect(config(&fake).with_root_certificates(stranger.ca_pem()));
+    let strange = AzureKmsProvider::connect(config(&fake).with_tls_roots(stranger.ca_pem()));
     let error =
         strange.await.unwrap().generate_data_key(&"app".into(), &context()).await.unwrap_err();
     assert_eq!(error.kind(), Unavailable, "{error}");
@@ -87,8 +86,10 @@ async fn the_vaults_time_is_told() {
 async fn settings_that_cannot_work_are_refused_at_once() {
     let fake = FakeKeyVault::start();
     let kind = |config| async { AzureKmsProvider::connect(config).await.unwrap_err().kind() };
-    assert_eq!(kind(config(&fake).with_root_certificates("no pem")).await, ErrorKind::InvalidInput);
+    assert_eq!(kind(config(&fake).with_tls_roots("no pem")).await, ErrorKind::InvalidInput);
     assert_eq!(kind(config(&fake).with_proxy("::")).await, ErrorKind::InvalidInput);
+    let at_once = config(&fake).with_call_timeout(Duration::ZERO);
+    assert_eq!(kind(at_once).await, ErrorKind::InvalidInput);
 }
 
 #[tokio::test(flavor = "multi_thread")]

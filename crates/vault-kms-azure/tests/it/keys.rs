@@ -12,6 +12,7 @@ use vault_crypto_core::{
 };
 use vault_kms_azure::AzureKmsProvider;
 use vault_testkit::fakes::azure::{FakeKeyVault, FakeKeyVaultOptions};
+use vault_testkit::proxy::{Answer, FaultProxy, HttpFault, Match, Upstream};
 
 use super::support::{World, config, context, scope};
 
@@ -241,4 +242,22 @@ async fn what_cannot_be_kept_is_refused_before_anything_is_made() {
     odd.spec = KeySpec::Rsa { bits: 1_024 };
     assert_eq!(world.kms.create_key(odd).await.unwrap_err().kind(), InvalidInput);
     assert!(world.asked().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_fails_on_its_way_leaves_the_key_as_it_was() {
+    let fake = FakeKeyVault::start();
+    let upstream = Upstream::https(fake.addr(), &fake.host(), &fake.ca_pem()).unwrap();
+    let proxy = FaultProxy::start_tls(upstream, fake.ca(), &[&fake.host()]).unwrap();
+    let through = config(&fake).with_resolved(fake.host(), proxy.addr());
+    let kms = AzureKmsProvider::connect(through).await.unwrap();
+    let key = kms.create_key(KeyConfig::new("app")).await.unwrap().key_id;
+    kms.rotate_key(&key, RotateOptions::now()).await.unwrap();
+    let before = kms.describe_key(&key).await.unwrap();
+    // One of its two versions is disabled, the other one not.
+    let refused = Answer::json(403, r#"{"error":{"code":"Forbidden","message":"no"}}"#);
+    proxy.on(Match::method("PATCH")).nth(2).fault(HttpFault::Answer(refused));
+    let error = kms.schedule_key_deletion(&key, 7).await.unwrap_err();
+    assert_eq!(error.kind(), PermissionDenied);
+    assert_eq!(kms.describe_key(&key).await.unwrap(), before);
 }

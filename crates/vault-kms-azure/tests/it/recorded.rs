@@ -12,7 +12,7 @@ async fn replay(recording: Recording) -> (ReplayedKeyVault, AzureKmsProvider) {
     let login = AzureCredentials::Injected(fixed_token(vault.token()));
     let config = AzureKmsConfig::new(format!("https://{}", vault.host()), login)
         .with_cloud(AzureCloud::Public)
-        .with_root_certificates(vault.ca_pem())
+        .with_tls_roots(vault.ca_pem())
         .with_resolved(vault.host(), vault.addr());
     let kms = AzureKmsProvider::connect(config).await.unwrap();
     (vault, kms)

@@ -45,7 +45,7 @@ pub(super) fn config(fake: &FakeKeyVault) -> AzureKmsConfig {
 pub(super) fn config_with(fake: &FakeKeyVault, credentials: AzureCredentials) -> AzureKmsConfig {
     AzureKmsConfig::new(fake.url(), credentials)
         .with_cloud(AzureCloud::Custom { authority: fake.authority() })
-        .with_root_certificates(fake.ca_pem())
+        .with_tls_roots(fake.ca_pem())
         .with_resolved(fake.host(), fake.addr())
         .with_call_timeout(Duration::from_secs(20))
 }

@@ -14,7 +14,7 @@ pub(super) async fn connect(uri: RemoteUri) -> Result<Connected> {
     let vault = format!("https://{}", uri.place);
     let mut config = AzureKmsConfig::new(vault, credentials(options)?).with_cloud(cloud(options));
     if let Some(roots) = options.roots()? {
-        config = config.with_root_certificates(roots);
+        config = config.with_tls_roots(roots);
     }
     if let Some(timeout) = options.timeout()? {
         config = config.with_read_timeout(timeout).with_call_timeout(timeout);

@@ -92,7 +92,7 @@ impl World {
         };
         AzureKmsConfig::new(self.azure.url(), credentials)
             .with_cloud(AzureCloud::Custom { authority: self.azure.authority() })
-            .with_root_certificates(self.azure.ca_pem())
+            .with_tls_roots(self.azure.ca_pem())
             .with_resolved(self.azure.host(), self.azure.addr())
             .with_call_timeout(PATIENCE)
     }
