@@ -48,7 +48,7 @@ impl KmsAdmin for GcpKmsProvider {
                 destroy_delay: self.destroy_delay,
             };
             self.client.create_key(key, new, self.clock.as_ref()).await?;
-            Ok(self.client.describe(key).await?.info())
+            self.client.describe(key).await?.told()
         })
         .await
     }
@@ -134,12 +134,14 @@ impl KmsAdmin for GcpKmsProvider {
                 KeyState::Destroyed => return Err(unusable(DESTROYED)),
                 _ => check_window(&described, pending_days)?,
             }
+            // What could not be described afterwards is not deleted here.
+            described.told()?;
             self.stop_rotating(&described).await?;
             let lives = |state| matches!(state, State::Enabled | State::Disabled);
             for version in described.versions.iter().rev().filter(|v| lives(v.state)) {
                 self.client.destroy_version(key, version.number).await?;
             }
-            Ok(self.client.describe(key).await?.info())
+            self.client.describe(key).await?.told()
         })
         .await
     }
@@ -161,12 +163,19 @@ impl KmsAdmin for GcpKmsProvider {
 
     async fn list_keys(&self, after: Option<&KeyId>, limit: usize) -> Result<Vec<KeyInfo>> {
         let listed = async {
+            if limit == 0 {
+                return Err(invalid("a page of keys has at least one key"));
+            }
             let after = after.map(|after| KeyName::parse(after, &self.ring)).transpose()?;
             let keys = self.client.keys(&self.ring).await?;
             let beyond = |key: &&KeyName| after.as_ref().is_none_or(|a| key.as_str() > a.as_str());
             let mut page = Vec::new();
-            for key in keys.iter().filter(beyond).take(limit.min(MAX_PAGE)) {
-                page.push(self.client.describe(key).await?.info());
+            for key in keys.iter().filter(beyond) {
+                // Keys of other kinds are left out.
+                page.extend(self.client.describe(key).await?.told().ok());
+                if page.len() == limit.min(MAX_PAGE) {
+                    break;
+                }
             }
             Ok(page)
         };

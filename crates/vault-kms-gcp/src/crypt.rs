@@ -74,6 +74,10 @@ impl Client {
         let version = key.number_in(&answer.name).ok_or_else(|| {
             broken_answer("the service answered with another key than the one that was named")
         })?;
+        // A slot without wrapped bytes is one that is still to be filled.
+        if answer.ciphertext.is_empty() {
+            return Err(broken_answer("the service answered without a ciphertext"));
+        }
         Ok(Sealed { ciphertext: answer.ciphertext, version })
     }
 

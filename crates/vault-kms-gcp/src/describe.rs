@@ -12,7 +12,7 @@ use kms::crypto_key_version::{
 use vault_crypto_core::{KeyInfo, KeySpec, KeyState, KeyUsage, KeyVersionInfo, Result};
 
 use crate::client::Client;
-use crate::error::{Verb, broken_answer, classify};
+use crate::error::{Verb, broken_answer, classify, unsupported};
 use crate::names::{self, KeyName};
 
 const PAGE: i32 = 1_000;
@@ -134,11 +134,21 @@ impl Described {
         }
     }
 
+    /// The description of a key that encrypts or is an RSA key; there are no words for the others.
+    pub(crate) fn told(&self) -> Result<KeyInfo> {
+        let spec = spec(&self.key).ok_or_else(|| {
+            unsupported("this is no key for encrypting, nor an RSA key; `gcloud kms keys describe` tells of it")
+        })?;
+        let mut info = self.info();
+        info.spec = spec;
+        Ok(info)
+    }
+
+    /// The same without the kind of its material.
     pub(crate) fn info(&self) -> KeyInfo {
         let mut info = KeyInfo::new(self.name.key_id(), self.state());
         let primary = self.primary();
         info.usage = usage(self.key.purpose());
-        info.spec = spec(&self.key);
         info.primary_version = primary.map(names::version);
         info.versions = self.versions.iter().map(|version| version.info(primary)).collect();
         info.created_at = self.key.create_time.as_ref().and_then(time);
@@ -187,32 +197,30 @@ fn usage(purpose: CryptoKeyPurpose) -> KeyUsage {
     }
 }
 
-fn spec(key: &kms::CryptoKey) -> KeySpec {
-    let algorithm = key.version_template.as_ref().map(kms::CryptoKeyVersionTemplate::algorithm);
-    match algorithm {
-        Some(
-            Algorithm::RsaDecryptOaep2048Sha1
-            | Algorithm::RsaDecryptOaep2048Sha256
-            | Algorithm::RsaSignPss2048Sha256
-            | Algorithm::RsaSignPkcs12048Sha256,
-        ) => KeySpec::Rsa { bits: 2_048 },
-        Some(
-            Algorithm::RsaDecryptOaep3072Sha1
-            | Algorithm::RsaDecryptOaep3072Sha256
-            | Algorithm::RsaSignPss3072Sha256
-            | Algorithm::RsaSignPkcs13072Sha256,
-        ) => KeySpec::Rsa { bits: 3_072 },
-        Some(
-            Algorithm::RsaDecryptOaep4096Sha1
-            | Algorithm::RsaDecryptOaep4096Sha256
-            | Algorithm::RsaDecryptOaep4096Sha512
-            | Algorithm::RsaSignPss4096Sha256
-            | Algorithm::RsaSignPss4096Sha512
-            | Algorithm::RsaSignPkcs14096Sha256
-            | Algorithm::RsaSignPkcs14096Sha512,
-        ) => KeySpec::Rsa { bits: 4_096 },
-        _ => KeySpec::Symmetric256,
+fn spec(key: &kms::CryptoKey) -> Option<KeySpec> {
+    if key.purpose() == CryptoKeyPurpose::EncryptDecrypt {
+        return Some(KeySpec::Symmetric256);
     }
+    let algorithm = key.version_template.as_ref().map(kms::CryptoKeyVersionTemplate::algorithm);
+    let bits = match algorithm? {
+        Algorithm::RsaDecryptOaep2048Sha1
+        | Algorithm::RsaDecryptOaep2048Sha256
+        | Algorithm::RsaSignPss2048Sha256
+        | Algorithm::RsaSignPkcs12048Sha256 => 2_048,
+        Algorithm::RsaDecryptOaep3072Sha1
+        | Algorithm::RsaDecryptOaep3072Sha256
+        | Algorithm::RsaSignPss3072Sha256
+        | Algorithm::RsaSignPkcs13072Sha256 => 3_072,
+        Algorithm::RsaDecryptOaep4096Sha1
+        | Algorithm::RsaDecryptOaep4096Sha256
+        | Algorithm::RsaDecryptOaep4096Sha512
+        | Algorithm::RsaSignPss4096Sha256
+        | Algorithm::RsaSignPss4096Sha512
+        | Algorithm::RsaSignPkcs14096Sha256
+        | Algorithm::RsaSignPkcs14096Sha512 => 4_096,
+        _ => return None,
+    };
+    Some(KeySpec::Rsa { bits })
 }
 
 pub(crate) fn rotation_period(key: &kms::CryptoKey) -> Option<Duration> {
@@ -275,6 +283,30 @@ mod tests {
         ];
         for (states, primary, expected) in table {
             assert_eq!(described(primary, states).state(), expected, "{states:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_another_kind_is_not_described_as_one_of_ours() {
+        let mut key = described(1, &[State::Enabled]);
+        assert_eq!(key.told().unwrap().spec, KeySpec::Symmetric256);
+        let of = |key: &mut Described, purpose: CryptoKeyPurpose, algorithm: Algorithm| {
+            key.key.purpose = purpose.into();
+            let algorithm = algorithm.into();
+            key.key.version_template =
+                Some(kms::CryptoKeyVersionTemplate { algorithm, ..Default::default() });
+            key.told().map(|info| (info.spec, info.usage)).map_err(|error| error.kind())
+        };
+        let rsa = (KeySpec::Rsa { bits: 3_072 }, KeyUsage::SignVerify);
+        let sign = CryptoKeyPurpose::AsymmetricSign;
+        assert_eq!(of(&mut key, sign, Algorithm::RsaSignPss3072Sha256), Ok(rsa));
+        for (purpose, algorithm) in [
+            (sign, Algorithm::EcSignP256Sha256),
+            (CryptoKeyPurpose::Mac, Algorithm::HmacSha256),
+            (CryptoKeyPurpose::RawEncryptDecrypt, Algorithm::Aes128Gcm),
+        ] {
+            let told = of(&mut key, purpose, algorithm);
+            assert_eq!(told, Err(vault_crypto_core::ErrorKind::Unsupported), "{purpose:?}");
         }
     }
 

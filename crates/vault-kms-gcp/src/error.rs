@@ -51,8 +51,7 @@ pub(crate) fn invalid(detail: impl Into<std::borrow::Cow<'static, str>>) -> Cryp
     CryptoError::new(ErrorKind::InvalidInput, Operation::Configure).with_detail(detail)
 }
 
-/// Something that this service does not have.
-#[cfg(feature = "admin")]
+/// Something that this service, or this provider, does not have.
 pub(crate) fn unsupported(detail: &'static str) -> CryptoError {
     CryptoError::new(ErrorKind::Unsupported, Operation::Configure).with_detail(detail)
 }

@@ -256,7 +256,7 @@ impl KmsProvider for GcpKmsProvider {
 
     async fn describe_key(&self, key_id: &KeyId) -> Result<KeyInfo> {
         self.on_key(key_id, Operation::DescribeKey, async |key| {
-            Ok(self.client.describe(key).await?.info())
+            self.client.describe(key).await?.told()
         })
         .await
     }
