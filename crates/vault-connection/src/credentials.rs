@@ -159,7 +159,8 @@ pub enum SecretId {
     /// As it is.
     Plain(SecureString),
     /// A wrapping token, to be unwrapped once, at the first login. If somebody else did that before, the
-    /// login fails and says so: the secret is no longer one.
+    /// login fails and says so: the secret is no longer one. A first request that is dropped while it waits
+    /// loses the secret, too, so let [`log_in`](crate::VaultConnection::log_in) run to its end at the start.
     Wrapped(SecureString),
     /// In a file, read at every login.
     File(PathBuf),

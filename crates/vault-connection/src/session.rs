@@ -19,7 +19,8 @@ use crate::{VaultCredentials, VaultFailure, VaultFailureKind};
 
 /// A refused request does not ask whether its token still lives more often than this.
 const ALIVE_LASTS: Duration = Duration::from_secs(5);
-/// How long upkeep rests at most: somebody else may have logged in meanwhile.
+/// How long upkeep rests at most: somebody else may have logged in meanwhile. And how old a token becomes before
+/// it is asked when it ends, where it was given and nobody told.
 const LONGEST_REST: Duration = Duration::from_secs(30);
 const NEVER: u64 = u64::MAX;
 
@@ -315,7 +316,11 @@ impl Sessions {
             number: flight.number,
             plan,
             endless,
-            due: AtomicU64::new(plan.map_or(NEVER, |plan| millis(plan.due))),
+            due: AtomicU64::new(match plan {
+                Some(plan) => millis(plan.due),
+                None if endless => NEVER,
+                None => millis(asked_at.saturating_add(LONGEST_REST)),
+            }),
             alive_until: AtomicU64::new(0),
         });
         self.current.store(Some(session.clone()));

@@ -8,7 +8,7 @@ use vault_crypto_core::Clock as _;
 use vault_testkit::proxy::{Answer, FaultProxy, HttpFault, Match};
 use vault_testkit::{SeededRandom, VirtualClock};
 
-use super::support::{app_role, ask, connect, count, proxy, server};
+use super::support::{app_role, ask, connect, count, mount, proxy, server};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -105,6 +105,22 @@ async fn failing_renewals_back_off_and_lose_no_time_when_they_end() {
     let logins = kept.pass(Duration::from_secs(120), "/login");
     assert_eq!(logins.len(), 1);
     kept.connection.who_am_i().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_given_token_that_is_used_is_renewed_without_upkeep() {
+    let token = ask(server(), &["token", "create", "-policy=all", "-ttl=1h", "-field=token"]);
+    let (proxy, clock) = (proxy(), VirtualClock::new());
+    let config = VaultConnectionConfig::new(proxy.url(), VaultCredentials::token(token))
+        .with_clock(Arc::new(clock.clone()));
+    let connection = connect(config).await;
+    for _ in 0..4 * 60 {
+        connection.get(&mount("sys"), &["mounts"]).await.unwrap();
+        clock.advance(Duration::from_secs(60));
+    }
+    let renewals = count(&proxy, "/renew-self");
+    assert!((4..=6).contains(&renewals), "{renewals} renewals in four hours");
+    assert_eq!(count(&proxy, "/lookup-self"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
