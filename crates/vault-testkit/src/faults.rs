@@ -117,7 +117,9 @@ impl Faults {
         let outcome = match self.take(operation) {
             None => attempt().await,
             Some(Fault::Fail(kind)) => injected(kind),
-            Some(Fault::Throttle(wait)) => Err(failure(ErrorKind::Throttled).with_retry_after(wait)),
+            Some(Fault::Throttle(wait)) => {
+                Err(failure(ErrorKind::Throttled).with_retry_after(wait))
+            }
             Some(Fault::FailAfter(kind)) => {
                 // Whatever the service answered is lost.
                 drop(attempt().await);

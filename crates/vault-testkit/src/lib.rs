@@ -12,6 +12,8 @@ mod dump;
 pub mod fakes;
 mod faults;
 mod faulty_storage;
+#[cfg(feature = "logs")]
+mod listener;
 mod memory_kms;
 #[cfg(feature = "proxy")]
 pub mod proxy;
@@ -29,5 +31,7 @@ pub use clock::VirtualClock;
 pub use dump::{MemoryArea, process_memory};
 pub use faults::{Fault, Faults, FaultyKms};
 pub use faulty_storage::FaultyStorage;
+#[cfg(feature = "logs")]
+pub use listener::LogListener;
 pub use memory_kms::MemoryKms;
 pub use random::{FailingRandom, SeededRandom};

@@ -4,14 +4,14 @@
 mod it {
     mod clock;
     mod conformance;
+    #[cfg(feature = "fake-azure")]
+    mod fake_azure;
     #[cfg(feature = "fake-google")]
     mod fake_google;
     #[cfg(all(unix, feature = "fake-google", feature = "servers"))]
     mod fake_google_python;
     #[cfg(feature = "fake-google")]
     mod fake_google_recorded;
-    #[cfg(feature = "fake-azure")]
-    mod fake_azure;
     mod faults;
     mod flawed;
     mod flawed_admin;

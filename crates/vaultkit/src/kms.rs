@@ -23,6 +23,7 @@ mod service;
 mod uri;
 
 pub use connected::Connected;
+#[cfg(feature = "config")]
 pub(crate) use options::duration;
 pub use service::Service;
 pub use uri::{KmsUri, RemoteUri};

@@ -1,13 +1,9 @@
 //! What the SDK writes to the log while it carries secrets.
 
-use std::fmt::{Debug, Write};
-use std::sync::{Arc, Mutex};
-
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::Level;
 use vault_crypto_core::KmsProvider;
 use vault_kms_aws::{AssumeRole, AwsKmsProvider};
+use vault_testkit::LogListener;
 use vault_testkit::proxy::{Answer, FaultProxy, HttpFault};
 use vault_testkit::redaction::SecretScan;
 use vault_testkit::servers::LocalStack;
@@ -16,50 +12,9 @@ use super::support::{config, context, fixed, login, new_key, on, scope};
 
 const CANARY: &str = "canary-5b1e-in-the-body";
 
-/// Keeps everything down to a level, fields of spans too.
-#[derive(Clone)]
-struct Log {
-    level: Level,
-    text: Arc<Mutex<String>>,
-}
-
-struct Line<'a>(&'a mut String);
-
-impl Visit for Line<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        writeln!(self.0, "{}={value:?}", field.name()).unwrap();
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= self.level
-    }
-
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        span.record(&mut Line(&mut self.text.lock().unwrap()));
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, values: &Record<'_>) {
-        values.record(&mut Line(&mut self.text.lock().unwrap()));
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        let mut text = self.text.lock().unwrap();
-        writeln!(text, "{} {}", event.metadata().level(), event.metadata().target()).unwrap();
-        event.record(&mut Line(&mut text));
-    }
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
-
 /// Logs in, seals, opens and fails, and gives what was logged, with the secrets that must not be in it.
 async fn logged(level: Level) -> (String, Vec<(&'static str, Vec<u8>)>) {
-    let log = Log { level, text: Arc::default() };
-    let _guard = tracing::subscriber::set_default(log.clone());
+    let log = LogListener::start(level);
     let proxy = FaultProxy::start(LocalStack::shared().url().as_str()).unwrap();
     let role = AssumeRole::new("arn:aws:iam::000000000000:role/app")
         .with_external_id("the-external-id".to_owned());
@@ -84,8 +39,7 @@ async fn logged(level: Level) -> (String, Vec<(&'static str, Vec<u8>)>) {
         ("the secret access key", secret_part.as_bytes().to_vec()),
         ("the external id", b"the-external-id".to_vec()),
     ];
-    let text = log.text.lock().unwrap().clone();
-    (text, secrets)
+    (log.heard(), secrets)
 }
 
 #[tokio::test]

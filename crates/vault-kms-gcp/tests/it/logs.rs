@@ -1,13 +1,9 @@
 //! What the SDK and everything under it write to the log while they carry secrets.
 
-use std::fmt::{Debug, Write};
-use std::sync::{Arc, Mutex};
-
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::Level;
 use vault_crypto_core::KmsProvider;
 use vault_kms_gcp::GcpKmsProvider;
+use vault_testkit::LogListener;
 use vault_testkit::proxy::{Answer, FaultProxy, HttpFault, Match};
 use vault_testkit::redaction::SecretScan;
 
@@ -17,54 +13,13 @@ const TOKEN: &str = "ya29.a-token-that-no-log-may-hold";
 const CANARY: &str = "canary-in-the-words-of-the-service";
 const PAYLOAD: &[u8] = b"4111 1111 1111 1111";
 
-/// Keeps every event and span, whatever its level.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<String>>);
-
-struct Line<'a>(&'a mut String);
-
-impl Visit for Line<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        writeln!(self.0, "{}={value:?}", field.name()).unwrap();
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        span.record(&mut Line(&mut self.0.lock().unwrap()));
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, values: &Record<'_>) {
-        values.record(&mut Line(&mut self.0.lock().unwrap()));
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        let mut text = self.0.lock().unwrap();
-        writeln!(text, "{} {}", event.metadata().level(), event.metadata().target()).unwrap();
-        event.record(&mut Line(&mut text));
-    }
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
-
 /// On one thread, so that the log sees the tasks of channel and connection too.
 #[tokio::test]
 async fn no_level_of_the_log_holds_a_secret_or_a_word_of_the_service() {
     let service = Service::start().await;
     let key = service.key("cards").await;
     let proxy = FaultProxy::start(service.fake.endpoint().as_str()).unwrap();
-    let log = Log::default();
-    // While `tracing` knows of one subscriber alone, code that a thread of another test reaches first is
-    // switched off for this thread too; so it knows of two.
-    let _second = tracing::Dispatch::new(log.clone());
-    let _guard = tracing::subscriber::set_default(log.clone());
+    let log = LogListener::start(Level::TRACE);
     let config = at(&proxy.url()).with_credentials(Tokens::new(TOKEN).credentials());
     let kms = GcpKmsProvider::connect(config).await.unwrap();
     let data_key = kms.generate_data_key(&key, &context()).await.unwrap();
@@ -76,7 +31,7 @@ async fn no_level_of_the_log_holds_a_secret_or_a_word_of_the_service() {
         proxy.on(Match::any()).fault(HttpFault::Answer(answer));
         kms.decrypt(&key, &sealed, &scope()).await.unwrap_err();
     }
-    let text = log.0.lock().unwrap().clone();
+    let text = log.heard();
     assert!(text.contains("gcloud_sdk") && text.contains("h2::"), "nothing was logged");
     let secrets: [(&str, &[u8]); 5] = [
         ("the data key", data_key.plaintext().as_slice()),

@@ -1,65 +1,19 @@
 //! What the libraries below and we say to whoever listens to `tracing`: nothing secret, at any level.
 
-use std::fmt::{Debug, Write as _};
-use std::sync::{Arc, Mutex};
-
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Dispatch, Event, Metadata, Subscriber};
+use tracing::Level;
 use vault_connection::{SecretId, VaultConnection, VaultConnectionConfig, VaultCredentials};
 use vault_crypto_core::{KeyId, KmsProvider as _, SecureString};
 use vault_kms_hashicorp::VaultKmsConfig;
+use vault_testkit::LogListener;
 use vault_testkit::proxy::FaultProxy;
 use vault_testkit::redaction::SecretScan;
 use vault_testkit::tls::TestCa;
 
 use super::support::{app_role, connect, context, fresh_key, server};
 
-/// Writes down every event and every span of every level.
-#[derive(Clone, Default)]
-struct Listener(Arc<Mutex<String>>);
-
-struct Writer<'a>(&'a mut String);
-
-impl Visit for Writer<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        writeln!(self.0, "{field}={value:?}").unwrap();
-    }
-}
-
-impl Subscriber for Listener {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        span.record(&mut Writer(&mut self.0.lock().unwrap()));
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, values: &Record<'_>) {
-        values.record(&mut Writer(&mut self.0.lock().unwrap()));
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        event.record(&mut Writer(&mut self.0.lock().unwrap()));
-    }
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
-
-/// Makes `tracing` ask every listener there is. With one alone it asks the thread that comes to a place in
-/// the code first, which may be another test's and have none; nobody hears of that place then.
-fn second_listener() -> Dispatch {
-    Dispatch::new(Listener::default())
-}
-
 /// Works over `connection`, and says what was logged and what must not be in it.
 async fn logged(connection: VaultConnectionConfig, key: &str) -> (String, Vec<Vec<u8>>) {
-    let (listener, _second) = (Listener::default(), second_listener());
-    let listening = tracing::subscriber::set_default(listener.clone());
+    let log = LogListener::start(Level::TRACE);
     let provider = connect(VaultKmsConfig::new(connection)).await;
     let key = fresh_key(&*provider, key).await;
     let data_key = provider.generate_data_key(&key, &context()).await.unwrap();
@@ -69,12 +23,10 @@ async fn logged(connection: VaultConnectionConfig, key: &str) -> (String, Vec<Ve
     provider.decrypt(&key, &sealed, &context().scope).await.unwrap();
     provider.describe_key(&KeyId::new("never-made")).await.unwrap_err();
     let random = provider.random_bytes(32).await.unwrap();
-    drop(listening);
     let wrapped = data_key.wrapped().bytes.strip_prefix(b"vault:v1:").unwrap().to_vec();
     let plaintext = data_key.plaintext().as_slice().to_vec();
     let secrets = vec![plaintext, wrapped, payload.to_vec(), random.as_slice().to_vec()];
-    let said = listener.0.lock().unwrap().clone();
-    (said, secrets)
+    (log.heard(), secrets)
 }
 
 #[tokio::test]
@@ -98,14 +50,12 @@ async fn logs_hold_no_secret() {
 
 #[tokio::test]
 async fn verification_that_is_turned_off_is_said_in_the_log() {
-    let (listener, _second) = (Listener::default(), second_listener());
-    let listening = tracing::subscriber::set_default(listener.clone());
+    let log = LogListener::start(Level::TRACE);
     let config = || {
         VaultConnectionConfig::new("https://vault.example.com", VaultCredentials::token("unused"))
     };
     VaultConnection::connect(config()).await.unwrap();
-    assert!(!listener.0.lock().unwrap().contains("not verified"));
+    assert!(!log.heard().contains("not verified"));
     VaultConnection::connect(config().danger_accept_any_certificate()).await.unwrap();
-    drop(listening);
-    assert!(listener.0.lock().unwrap().contains("certificate is not verified"));
+    assert!(log.heard().contains("certificate is not verified"));
 }

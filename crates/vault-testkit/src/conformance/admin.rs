@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use vault_crypto_core::ErrorKind::{Conflict, InvalidInput, KeyUnusable, Unsupported};
 use vault_crypto_core::{
-    DataKey, KeyConfig, KeyId, KeyState, KeyVersion, Result, RotateOptions, Scope, SecureBytes, WrapContext,
+    DataKey, KeyConfig, KeyId, KeyState, KeyVersion, Result, RotateOptions, Scope, SecureBytes,
+    WrapContext,
 };
 
 use super::{

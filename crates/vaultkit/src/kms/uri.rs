@@ -2,6 +2,7 @@
 //! `hcvault://HOST/MOUNT/KEY`, `azurekeyvault://HOST/keys/KEY`, `gcp-kms://projects/...`. Parsing only;
 //! nothing is opened here.
 
+#[cfg(feature = "config")]
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -66,6 +67,7 @@ impl RemoteUri {
     ///
     /// # Errors
     /// `InvalidInput` for an option that this service does not have or that the URI has, too.
+    #[cfg(feature = "config")]
     pub(crate) fn with_options(mut self, more: BTreeMap<String, String>) -> Result<Self> {
         for (name, value) in more {
             self.options.add(self.service, name, value)?;
