@@ -20,6 +20,8 @@ use crate::transport::{self, Transport};
 
 /// How often a call is made whose checksums do not match.
 pub(crate) const ATTEMPTS: usize = 3;
+/// A year. gRPC tells the time that is left in eight digits, and the SDK panics on what does not fit.
+const LONGEST_CALL: Duration = Duration::from_secs(365 * 86_400);
 const ROUTING: &str = "x-goog-request-params";
 
 /// A pool of connections to the service.
@@ -45,10 +47,11 @@ impl Client {
         login: Option<Arc<GoogleAuthHeaders>>,
         config: &GcpKmsConfig,
     ) -> Self {
+        let call_timeout = config.call_timeout.min(LONGEST_CALL);
         let timeouts =
-            RequestTimeouts::new().with_total(config.call_timeout).with_idle(config.read_timeout);
+            RequestTimeouts::new().with_total(call_timeout).with_idle(config.read_timeout);
         let next = AtomicUsize::new(0);
-        Self { first, more, next, timeouts, call_timeout: config.call_timeout, login }
+        Self { first, more, next, timeouts, call_timeout, login }
     }
 
     /// The connection whose turn it is.

@@ -45,6 +45,17 @@ async fn only_a_certificate_of_the_given_roots_and_of_the_right_name_is_trusted(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn time_without_end_makes_no_call_panic() {
+    let service = Service::with(|config| {
+        let config = config.with_connect_timeout(Duration::MAX).with_read_timeout(Duration::MAX);
+        config.with_call_timeout(Duration::MAX)
+    });
+    let service = service.await;
+    let key = service.key("cards").await;
+    service.kms.generate_data_key(&key, &context()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn settings_that_cannot_work_are_refused_at_once() {
     let good = || at("http://127.0.0.1:9");
     let wrong = [
