@@ -31,6 +31,7 @@ mod object_store_example;
     feature = "gcp",
     feature = "hashicorp"
 ))]
+#[cfg(test)]
 #[path = "it/clouds.rs"]
 mod clouds;
 
@@ -39,6 +40,7 @@ mod clouds;
 mod connect;
 
 #[cfg(all(feature = "local", feature = "admin", feature = "config"))]
+#[cfg(test)]
 #[path = "it/config.rs"]
 mod config;
 
