@@ -2,6 +2,7 @@
 //! holds a secret; those come from files, from the environment, or from the service's own logins.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,8 +11,15 @@ use vault_crypto_core::Result;
 use super::{Service, invalid};
 
 /// Names and values, each name once and known to the service.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Options(BTreeMap<String, String>);
+
+/// The names alone: values may come from the environment.
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 #[allow(dead_code, reason = "each service reads its own, and not every build has every service")]
 impl Options {
@@ -47,6 +55,14 @@ impl Options {
     /// One that another makes necessary.
     pub(super) fn needed(&self, name: &str, why: &str) -> Result<&str> {
         self.text(name).ok_or_else(|| invalid(format!("{why} needs the option {name}")))
+    }
+
+    /// Refuses options that nobody will read: who gives them means something else to happen.
+    pub(super) fn refuse(&self, unread: &[&str], beside: &str) -> Result<()> {
+        match unread.iter().find(|name| self.0.contains_key(**name)) {
+            None => Ok(()),
+            Some(name) => Err(invalid(format!("the option {name} does not go with {beside}"))),
+        }
     }
 
     pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
@@ -136,6 +152,13 @@ mod tests {
         for wrong in ["", "10", "0s", "-1s", "1.5s", "1d", "s", "99999999999999999999s", "1s "] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn no_value_is_shown() {
+        let mut options = Options::default();
+        options.add(Service::Aws, "external_id".into(), "ext-4711".into()).unwrap();
+        assert_eq!(format!("{options:?}"), "{\"external_id\"}");
     }
 
     #[test]

@@ -38,6 +38,7 @@ fn credentials(options: &Options) -> Result<AwsCredentials> {
     let session = options.text("session_name");
     if let Some(file) = options.path("web_identity_token_file") {
         let role = options.needed("role_arn", "web_identity_token_file")?;
+        options.refuse(&["external_id", "profile"], "web_identity_token_file")?;
         let login = AwsCredentials::web_identity(role, file);
         return Ok(session
             .map(str::to_owned)
@@ -48,7 +49,10 @@ fn credentials(options: &Options) -> Result<AwsCredentials> {
         Some(profile) => AwsCredentials::profile(profile),
         None => AwsCredentials::default_chain(),
     };
-    let Some(arn) = options.text("role_arn") else { return Ok(base) };
+    let Some(arn) = options.text("role_arn") else {
+        options.refuse(&["external_id", "session_name"], "a login without role_arn")?;
+        return Ok(base);
+    };
     let mut role = AssumeRole::new(arn);
     if let Some(id) = options.text("external_id") {
         role = role.with_external_id(id.to_owned());

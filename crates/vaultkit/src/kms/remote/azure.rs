@@ -48,9 +48,16 @@ fn credentials(options: &Options) -> Result<AzureCredentials> {
         None => "cli",
     };
     match login {
-        "cli" => Ok(AzureCredentials::Cli),
-        "workload" => Ok(AzureCredentials::WorkloadIdentity),
+        "cli" => {
+            options.refuse(&["client_id", "client_secret_file", "tenant_id"], "login=cli")?;
+            Ok(AzureCredentials::Cli)
+        }
+        "workload" => {
+            options.refuse(&["client_id", "client_secret_file", "tenant_id"], "login=workload")?;
+            Ok(AzureCredentials::WorkloadIdentity)
+        }
         "managed" => {
+            options.refuse(&["client_secret_file", "tenant_id"], "login=managed")?;
             let client_id = options.text("client_id").map(str::to_owned);
             Ok(AzureCredentials::ManagedIdentity { client_id })
         }

@@ -30,6 +30,9 @@ fn credentials(options: &Options) -> Result<GcpCredentials> {
     let needed = |login: &str| {
         file().ok_or_else(|| invalid(format!("login={login} needs the option credentials_file")))
     };
+    if let Some(login @ ("default" | "metadata" | "anonymous")) = options.text("login") {
+        options.refuse(&["credentials_file"], &format!("login={login}"))?;
+    }
     match options.text("login") {
         None if file().is_some() => Err(invalid(
             "credentials_file needs the option login, which is service-account or federation",

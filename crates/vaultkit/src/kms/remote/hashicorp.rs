@@ -24,12 +24,10 @@ pub(super) async fn connect(uri: RemoteUri) -> Result<Connected> {
 }
 
 fn connection(options: &Options, host: &str) -> Result<VaultConnectionConfig> {
+    // To this machine alone: to send tokens readable over the network takes more than a word in a file.
     let scheme = if options.switch("plain_http")? { "http" } else { "https" };
     let mut config =
         VaultConnectionConfig::new(format!("{scheme}://{host}"), credentials(options)?);
-    if scheme == "http" {
-        config = config.danger_allow_plain_http();
-    }
     if let Some(name) = options.text("name") {
         config = config.with_server_name(name);
     }
@@ -47,6 +45,8 @@ fn connection(options: &Options, host: &str) -> Result<VaultConnectionConfig> {
         let parts = [certificate.as_slice(), key.as_ref().map_or(&[][..], |key| key.as_slice())];
         let pem = parts.join(&b'\n');
         config = config.with_client_identity(vault_crypto_core::SecureBytes::new(pem));
+    } else {
+        options.refuse(&["client_key_file"], "a login without client_cert_file")?;
     }
     Ok(config)
 }
@@ -54,9 +54,9 @@ fn connection(options: &Options, host: &str) -> Result<VaultConnectionConfig> {
 /// The login that was named, else the token of the environment or of Vault's own program.
 fn credentials(options: &Options) -> Result<VaultCredentials> {
     let role = || options.text("role").map(str::to_owned);
+    options.refuse(unread(options.text("login")), "this login; name it by the option login")?;
     let credentials = match options.text("login") {
-        None => return token(options),
-        Some("token") => return token(options),
+        None | Some("token") => return token(options),
         Some("approle") => {
             let secret = match options.path("secret_id_file") {
                 Some(path) => SecretId::File(path),
@@ -83,6 +83,18 @@ fn credentials(options: &Options) -> Result<VaultCredentials> {
     match options.text("auth_mount") {
         Some(mount) => Ok(credentials.at(VaultMount::new(mount)?)),
         None => Ok(credentials),
+    }
+}
+
+/// The options of other logins.
+fn unread(login: Option<&str>) -> &'static [&'static str] {
+    match login {
+        None | Some("token") => &["auth_mount", "jwt_file", "role", "role_id", "secret_id_file"],
+        Some("approle") => &["jwt_file", "role", "token_file"],
+        Some("kubernetes" | "jwt") => &["role_id", "secret_id_file", "token_file"],
+        Some("cert") => &["jwt_file", "role_id", "secret_id_file", "token_file"],
+        // Refused below.
+        Some(_) => &[],
     }
 }
 
