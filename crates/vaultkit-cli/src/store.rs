@@ -1,5 +1,6 @@
 //! The key stores of this run: where they are, with which master secret, and whose slots are theirs.
 
+use std::cell::OnceCell;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,6 +39,7 @@ pub(crate) struct Store {
     /// The same, where it is the embedded one.
     local: Option<Arc<LocalKms>>,
     key: Option<KeyId>,
+    named_prefix: OnceCell<Option<String>>,
 }
 
 impl Store {
@@ -94,7 +96,7 @@ impl Store {
 
     fn local(kms: LocalKms, key: Option<KeyId>) -> Self {
         let kms = Arc::new(kms);
-        Self { kms: kms.clone(), local: Some(kms), key }
+        Self { kms: kms.clone(), local: Some(kms), key, named_prefix: OnceCell::new() }
     }
 
     fn remote(
@@ -111,7 +113,7 @@ impl Store {
         let scheme = uri.service().scheme();
         let connected = pollster::block_on(connect_to(KmsUri::Remote(uri)))?;
         report.detail(format_args!("service {scheme}"));
-        Ok(Self { kms: connected.admin(), local: None, key })
+        Ok(Self { kms: connected.admin(), local: None, key, named_prefix: OnceCell::new() })
     }
 
     /// The embedded store, for what only that can do.
@@ -164,14 +166,25 @@ impl Store {
     /// Whether a slot's key is one of this store. A service asks who it is: it may look like one.
     pub(crate) fn owns(&self, slot: &Slot) -> bool {
         slot.kind == SlotKind::of_provider(self.kms.provider_type())
-            && slot.key_id_text().starts_with(&self.prefix())
+            && self.prefix().is_some_and(|prefix| slot.key_id_text().starts_with(&prefix))
     }
 
-    /// What the ids of all its keys begin with; nothing where an id does not say whose it is.
-    fn prefix(&self) -> String {
+    /// What the ids of all its keys begin with. Where a name alone does not tell (AWS), it is the account and
+    /// region of the key that was named, and without one nobody's: a message must not choose whose key opens it.
+    fn prefix(&self) -> Option<String> {
         const NAME: &str = "x";
-        let id = self.kms.canonical_key_id(&KeyId::from(NAME)).unwrap_or_else(|| NAME.into());
-        id.as_str().strip_suffix(NAME).unwrap_or_default().to_owned()
+        if let Some(id) = self.kms.canonical_key_id(&KeyId::from(NAME)) {
+            return id.as_str().strip_suffix(NAME).map(str::to_owned);
+        }
+        self.named_prefix.get_or_init(|| self.prefix_of_named()).clone()
+    }
+
+    fn prefix_of_named(&self) -> Option<String> {
+        let key = self.key.as_ref()?;
+        let canonical = self.kms.canonical_key_id(key);
+        let described = || pollster::block_on(self.kms.describe_key(key)).ok().map(|i| i.key_id);
+        let canonical = canonical.or_else(described)?;
+        canonical.as_str().rsplit_once('/').map(|(before, _)| format!("{before}/"))
     }
 
     /// Allows the keys of this store: all of them, or the named one.
@@ -184,7 +197,12 @@ impl Store {
 
     /// Allows all keys of this store.
     pub(crate) fn allow_all(&self, keys: AllowedKeys) -> AllowedKeys {
-        let prefix = self.prefix();
+        let Some(prefix) = self.prefix() else {
+            return match &self.key {
+                Some(key) => keys.key(self.kms.clone(), key.clone()),
+                None => keys,
+            };
+        };
         keys.any_key_matching(self.kms.clone(), move |key_id| key_id.as_str().starts_with(&prefix))
     }
 }

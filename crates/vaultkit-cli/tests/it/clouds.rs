@@ -95,6 +95,14 @@ fn seals_for_all_and_opens_with_each(clouds: &Clouds) {
     assert_eq!(ids[0], "hcvault:it/transit#app");
     assert!(ids[1].starts_with("arn:aws:kms:us-east-1:"), "an alias could be moved: {}", ids[1]);
     assert_eq!(ids[2], format!("{RING}/cryptoKeys/app"));
+    clouds.done(&["rewrap", "a.vk", "--kms", "aws"]);
+    assert_eq!(clouds.done(&["open", "a.vk", "-o", "-", "--kms", "aws"]).out, b"text");
+    // Without a key that is named, the message would choose whose key opens it.
+    let region = clouds.aws.login().region;
+    let any = format!("aws-kms://?region={region}&endpoint={}", clouds.aws.url());
+    let refused = clouds.run(&["open", "a.vk", "-o", "x", "--kms", &any]);
+    assert_eq!(refused.code, 4, "{}", refused.err);
+    assert!(refused.err.contains("--key"), "{}", refused.err);
 }
 
 fn manages_keys(clouds: &Clouds) {
