@@ -6,7 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    CryptoError, ErrorKind, KeyConfig, KeyId, KeyInfo, KeyRotationResult, KmsProvider, Operation, Result,
+    CryptoError, ErrorKind, KeyConfig, KeyId, KeyInfo, KeyRotationResult, KmsProvider, Operation,
+    Result,
 };
 
 /// Creates, rotates, disables and deletes keys.
@@ -119,7 +120,9 @@ pub trait KmsAdmin: KmsProvider {
         let _ = period;
         Err(CryptoError::new(ErrorKind::Unsupported, Operation::SetRotationPeriod)
             .with_key_id(key_id)
-            .with_detail("this service rotates no key by itself; rotate it from a schedule of yours"))
+            .with_detail(
+                "this service rotates no key by itself; rotate it from a schedule of yours",
+            ))
     }
 }
 

@@ -185,7 +185,14 @@ impl CryptoError {
     /// An error of `kind` in `operation`.
     #[must_use]
     pub fn new(kind: ErrorKind, operation: Operation) -> Self {
-        Self(Box::new(Inner { kind, operation, key_id: None, detail: None, source: None, retry_after: None }))
+        Self(Box::new(Inner {
+            kind,
+            operation,
+            key_id: None,
+            detail: None,
+            source: None,
+            retry_after: None,
+        }))
     }
 
     /// The one answer to a wrong key, a wrong context or altered bytes: no detail, no source.

@@ -81,7 +81,7 @@ pub trait KmsProvider: Send + Sync {
     /// # Behavior
     /// - The answer unwraps to the same bytes.
     /// - After a rotation the answer names the new version.
-    /// - Where [`Capabilities::server_side_rewrap`] holds, the plaintext never enters this process.
+    /// - Where [`Capabilities::server_side_rewrap`] holds, the plaintext of a rewrap within one key never enters this process.
     ///
     /// # Errors
     /// As [`decrypt_data_key`](Self::decrypt_data_key).
@@ -160,7 +160,7 @@ pub trait KmsProvider: Send + Sync {
 pub struct Capabilities {
     /// The wrapping call binds the scope; otherwise only the header MAC does.
     pub binds_scope: bool,
-    /// `rewrap_data_key` keeps the plaintext inside the service.
+    /// `rewrap_data_key` keeps the plaintext inside the service, at least where the key stays the same.
     pub server_side_rewrap: bool,
     /// Wrapped keys always name the version of the key that wrapped them. Without it a service may still
     /// name one now and then.

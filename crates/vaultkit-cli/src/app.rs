@@ -13,6 +13,7 @@ use vaultkit::kms::KmsUri;
 use crate::args::{BoundArgs, Global};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::platform;
 use crate::report::Report;
 use crate::store::{self, Missing, Store};
 use crate::target::names_folder;
@@ -72,11 +73,20 @@ impl<'a> App<'a> {
     /// The configuration file: the one of --config, or `vaultkit.toml` of this folder, where there is one.
     pub(crate) fn config(&self) -> Result<Option<&Config>, Failure> {
         let load = || match &self.global.config {
-            Some(path) => Config::load(path).map(Some),
-            None if Path::new(CONFIG_FILE).exists() => Config::load(CONFIG_FILE).map(Some),
-            None => Ok(None),
+            Some(path) => Ok(Some(Config::load(path)?)),
+            None => match std::fs::metadata(CONFIG_FILE) {
+                // Whoever writes it decides which hosts this user's tokens go to.
+                Ok(meta) if platform::is_of_somebody_else(&meta) => Err(Failure::usage(format!(
+                    "{CONFIG_FILE} of this folder belongs to somebody else, or everybody may write it; name it with --config if you trust it"
+                ))),
+                Ok(_) => {
+                    self.report.note(format_args!("services as in {CONFIG_FILE} of this folder"));
+                    Ok(Some(Config::load(CONFIG_FILE)?))
+                }
+                Err(_) => Ok(None),
+            },
         };
-        self.keys(&self.config, || Ok(load()?)).map(Option::as_ref)
+        self.keys(&self.config, load).map(Option::as_ref)
     }
 
     /// The service that a URI means, or a name of the configuration file.

@@ -35,7 +35,7 @@ pub const CASES: &[Case<KmsFixture>] = cases! { KmsFixture;
     "KmsProvider::rewrap_data_key" {
         "The answer unwraps to the same bytes." => rewrap_keeps_the_bytes,
         "After a rotation the answer names the new version." => super::rotation::rewrap_names_the_new_version,
-        "Where `Capabilities::server_side_rewrap` holds, the plaintext never enters this process." => rewrap_stays_in_the_service,
+        "Where `Capabilities::server_side_rewrap` holds, the plaintext of a rewrap within one key never enters this process." => rewrap_stays_in_the_service,
     }
     "KmsProvider::encrypt" {
         "The answer decrypts under the same key and scope, and under no other scope where the service binds it." => payloads_are_bound_to_their_scope,

@@ -80,6 +80,12 @@ pub(crate) fn is_open_to_others(meta: &Metadata) -> bool {
     meta.mode() & 0o077 != 0
 }
 
+/// Whether somebody else than this user or root could have written it.
+pub(crate) fn is_of_somebody_else(meta: &Metadata) -> bool {
+    let owners = [rustix::process::geteuid().as_raw(), 0];
+    !owners.contains(&meta.uid()) || meta.mode() & 0o002 != 0
+}
+
 /// A new file for its owner alone.
 pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)

@@ -43,6 +43,18 @@ fn a_configuration_is_not_looked_for_where_no_name_is_given() {
 }
 
 #[test]
+fn a_configuration_that_anybody_may_write_is_not_taken_from_the_folder() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let desk = desk();
+    assert!(desk.done(["doctor"]).err.contains("vaultkit.toml of this folder"), "it is told");
+    let path = desk.path("vaultkit.toml");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+    desk.fails(2, "somebody else", ["doctor"]);
+    desk.fails(2, "somebody else", ["keys", "list", "--kms", "main"]);
+    desk.done(["doctor", "--config", "vaultkit.toml"]);
+}
+
+#[test]
 fn the_doctor_says_what_works_with_each_service() {
     let desk = desk();
     let said = String::from_utf8(desk.done(["doctor"]).out).unwrap();
