@@ -124,17 +124,17 @@ pub(super) mod remote {
         pub(in super::super) fn remote<P: Provider>(provider: P, key: Option<KeyId>) -> Self {
             let provider = Arc::new(provider);
             let retry =
-                || RetryLayer::new(Arc::new(SystemClock::new()), Arc::new(SystemRandom::new()));
+                RetryLayer::new(Arc::new(SystemClock::new()), Arc::new(SystemRandom::new()));
             #[cfg(feature = "admin")]
             {
                 let admin: Arc<dyn KmsAdmin> = provider.clone();
-                let admin = LayeredKms::new(admin).with_retry(retry()).build();
+                let admin = LayeredKms::new(admin).with_retry(retry).build();
                 Self { kms: admin.clone(), admin, key, about: provider }
             }
             #[cfg(not(feature = "admin"))]
             {
                 let kms: Arc<dyn KmsProvider> = provider.clone();
-                let kms = LayeredKms::new(kms).with_retry(retry()).build();
+                let kms = LayeredKms::new(kms).with_retry(retry).build();
                 Self { kms, key, about: provider }
             }
         }

@@ -26,22 +26,21 @@ pub(super) async fn connect(uri: RemoteUri) -> Result<Connected> {
 }
 
 fn credentials(options: &Options) -> Result<GcpCredentials> {
-    let file = || options.path("credentials_file");
-    let needed = |login: &str| {
-        file().ok_or_else(|| invalid(format!("login={login} needs the option credentials_file")))
-    };
+    let file = |why| options.needed("credentials_file", why).map(std::path::PathBuf::from);
     if let Some(login @ ("default" | "metadata" | "anonymous")) = options.text("login") {
         options.refuse(&["credentials_file"], &format!("login={login}"))?;
     }
     match options.text("login") {
-        None if file().is_some() => Err(invalid(
+        None if options.text("credentials_file").is_some() => Err(invalid(
             "credentials_file needs the option login, which is service-account or federation",
         )),
         None | Some("default") => Ok(GcpCredentials::ApplicationDefault),
         Some("service-account") => {
-            Ok(GcpCredentials::ServiceAccountKeyFile(needed("service-account")?))
+            Ok(GcpCredentials::ServiceAccountKeyFile(file("login=service-account")?))
         }
-        Some("federation") => Ok(GcpCredentials::WorkloadIdentityFederation(needed("federation")?)),
+        Some("federation") => {
+            Ok(GcpCredentials::WorkloadIdentityFederation(file("login=federation")?))
+        }
         Some("metadata") => Ok(GcpCredentials::MetadataServer),
         Some("anonymous") => Ok(GcpCredentials::Anonymous),
         Some(_) => Err(invalid(
