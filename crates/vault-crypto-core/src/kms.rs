@@ -92,9 +92,10 @@ pub trait KmsProvider: Send + Sync {
         context: &WrapContext,
     ) -> Result<WrappedKey>;
 
-    /// Encrypts a small payload (at most [`Capabilities::max_payload_len`] bytes) directly under the key.
+    /// Encrypts a small payload directly under the key.
     ///
     /// # Behavior
+    /// - A payload has 1 to [`Capabilities::max_payload_len`] bytes; none or more is `InvalidInput`, whatever the service itself takes.
     /// - The answer decrypts under the same key and scope, and under no other scope where the service binds it.
     /// - It never opens as a wrapped key, nor a wrapped key as it.
     ///

@@ -178,8 +178,8 @@ impl LocalKms {
     }
 
     fn seal_payload(&self, key_id: &KeyId, plaintext: &[u8], scope: &Scope) -> Result<Vec<u8>> {
-        if plaintext.len() > MAX_WRAP_LEN {
-            return Err(invalid("a KMS encrypts at most 4096 bytes").with_key_id(key_id));
+        if !(1..=MAX_WRAP_LEN).contains(&plaintext.len()) {
+            return Err(invalid("a KMS takes 1 to 4096 bytes").with_key_id(key_id));
         }
         let loaded = self.current()?;
         let (canonical, key) = self.find_usable(&loaded.keys, key_id)?;

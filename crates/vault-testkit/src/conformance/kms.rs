@@ -38,6 +38,7 @@ pub const CASES: &[Case<KmsFixture>] = cases! { KmsFixture;
         "Where `Capabilities::server_side_rewrap` holds, the plaintext of a rewrap within one key never enters this process." => rewrap_stays_in_the_service,
     }
     "KmsProvider::encrypt" {
+        "A payload has 1 to `Capabilities::max_payload_len` bytes; none or more is `InvalidInput`, whatever the service itself takes." => payload_lengths_are_checked,
         "The answer decrypts under the same key and scope, and under no other scope where the service binds it." => payloads_are_bound_to_their_scope,
         "It never opens as a wrapped key, nor a wrapped key as it." => payloads_and_wrapped_keys_differ,
     }
@@ -224,6 +225,20 @@ async fn rewrap_stays_in_the_service(fixture: &KmsFixture) -> Verdict {
     ensure(before < after_generate, "the count of plaintexts does not count")?;
     fixture.kms.rewrap_data_key(key.wrapped(), &fixture.key, &context()?).await?;
     ensure(count() == after_generate, "a rewrap handed out a plaintext")?;
+    PROVED
+}
+
+async fn payload_lengths_are_checked(fixture: &KmsFixture) -> Verdict {
+    let (kms, key, scope) = (&fixture.kms, &fixture.key, context()?.scope);
+    let longest = kms.capabilities().max_payload_len;
+    for len in [1, longest] {
+        let sealed = kms.encrypt(key, &vec![7; len], &scope).await?;
+        let opened = kms.decrypt(key, &sealed, &scope).await?;
+        ensure(opened == SecureBytes::new(vec![7; len]), "a payload came back changed")?;
+    }
+    for len in [0, longest + 1] {
+        fails_with(kms.encrypt(key, &vec![7; len], &scope).await, &[InvalidInput])?;
+    }
     PROVED
 }
 

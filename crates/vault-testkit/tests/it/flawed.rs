@@ -189,6 +189,9 @@ impl KmsProvider for Flawed {
     }
 
     async fn encrypt(&self, key_id: &KeyId, plaintext: &[u8], scope: &Scope) -> Result<Vec<u8>> {
+        if self.breaks(ENCRYPT, "A payload has 1 to") && plaintext.is_empty() {
+            return self.kms.encrypt(key_id, &[0], scope).await;
+        }
         self.kms.encrypt(key_id, plaintext, &self.no_scope(ENCRYPT, "The answer", scope)).await
     }
 
