@@ -157,6 +157,31 @@ impl Report {
         assert!(self.broken().is_empty(), "{self}");
     }
 
+    /// What does not apply must have been said beforehand, and what was said must not apply.
+    #[cfg(feature = "proxy")]
+    fn leaving_out(mut self, left_out: &[&'static str]) -> Self {
+        for result in &mut self.results {
+            let said = left_out.contains(&result.sentence);
+            match result.verdict {
+                Ok(Outcome::NotApplicable(why)) if !said => {
+                    let what = format!("does not apply, and nobody said so beforehand: {why}");
+                    result.verdict = Err(Failure::new(what));
+                }
+                Ok(Outcome::Proved) if said => {
+                    result.verdict = Err(Failure::new("was to be left out, and applies"));
+                }
+                _ => {}
+            }
+        }
+        for &sentence in left_out {
+            if self.results.iter().all(|result| result.sentence != sentence) {
+                let verdict = Err(Failure::new("was to be left out, and is no case"));
+                self.results.push(CaseResult { method: "no method", sentence, verdict });
+            }
+        }
+        self
+    }
+
     async fn of<F: Sync>(cases: &[Case<F>], fixture: &F) -> Self {
         let mut results = Vec::with_capacity(cases.len());
         for case in cases {

@@ -36,7 +36,10 @@ pub(super) enum Flaw {
     ResetsAreInternal,
     RefusedIsInternal,
     BelievesHalfAnswers,
+    BrokenIsInternal,
     BelievesAnyKey,
+    AnotherKeyIsInternal,
+    HidesTheOtherKey,
     ShowsTheBody,
     ShowsTheToken,
     LogsInForEver,
@@ -132,7 +135,11 @@ impl RemoteKms {
         Err(match (reply.status, wait) {
             (200, _) => {
                 let whole = lossy.ends_with("end\n") || self.flaw == Flaw::BelievesHalfAnswers;
-                return fields(&lossy).filter(|_| whole).ok_or_else(|| error(ErrorKind::Internal));
+                let kind = match self.flaw {
+                    Flaw::BrokenIsInternal => ErrorKind::Internal,
+                    _ => ErrorKind::Unavailable,
+                };
+                return fields(&lossy).filter(|_| whole).ok_or_else(|| error(kind));
             }
             (429, _) if self.flaw == Flaw::ThrottledIsUnavailable => error(ErrorKind::Unavailable),
             (429, Some(wait)) if self.flaw != Flaw::NoRetryAfter => {
@@ -156,7 +163,15 @@ impl RemoteKms {
         let version = String::from_utf8(fields.remove("version").unwrap_or_default()).unwrap();
         let named = asked.iter().find(|(name, _)| *name == "key").map(|(_, key)| *key);
         if named != Some(key.as_bytes()) && self.flaw != Flaw::BelievesAnyKey {
-            return Err(CryptoError::new(ErrorKind::Internal, operation));
+            return Err(match (operation, self.flaw) {
+                (_, Flaw::AnotherKeyIsInternal) => CryptoError::new(ErrorKind::Internal, operation),
+                (Operation::DecryptDataKey | Operation::Decrypt, _) => {
+                    CryptoError::authentication_failed(operation)
+                }
+                (_, Flaw::HidesTheOtherKey) => CryptoError::new(ErrorKind::Unavailable, operation),
+                _ => CryptoError::new(ErrorKind::Unavailable, operation)
+                    .with_detail("the service answered for another key"),
+            });
         }
         let bytes = fields.remove("bytes").unwrap_or_default();
         Ok((WrappedKey::new(bytes, KeyId::new(key), KeyVersion::new(version)?), fields))

@@ -69,7 +69,8 @@ impl ServiceShape {
     }
 
     /// Which call is the one that takes effect in `CreateKey`, `RotateKey` or `ScheduleKeyDeletion`; of
-    /// headers only `X-Amz-Target` can be matched here.
+    /// headers only `X-Amz-Target` can be matched here. Each that the provider's capabilities declare
+    /// has to be named.
     #[must_use]
     pub fn with_mutation(mut self, operation: Operation, call: Match) -> Self {
         self.mutations.push((operation, call));
@@ -100,6 +101,7 @@ pub struct TransportFixture {
     pub(super) admin: Option<(Arc<dyn KmsAdmin>, String)>,
     pub(super) secrets: Vec<Vec<u8>>,
     pub(super) mixed: usize,
+    pub(super) left_out: Vec<&'static str>,
 }
 
 impl TransportFixture {
@@ -120,6 +122,7 @@ impl TransportFixture {
             admin: None,
             secrets: Vec::new(),
             mixed: 1_000,
+            left_out: Vec::new(),
         }
     }
 
@@ -149,6 +152,14 @@ impl TransportFixture {
     #[must_use]
     pub fn with_mixed_calls(mut self, count: usize) -> Self {
         self.mixed = count;
+        self
+    }
+
+    /// This case (its sentence) does not apply here. Any other that does not apply is a failure, and so is
+    /// this one if it does.
+    #[must_use]
+    pub fn leaving_out(mut self, sentence: &'static str) -> Self {
+        self.left_out.push(sentence);
         self
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use vault_crypto_core::ErrorKind::{Internal, PermissionDenied, Throttled, TimedOut, Unavailable};
+use vault_crypto_core::ErrorKind::{Throttled, TimedOut, Unavailable};
 use vault_crypto_core::{ErrorKind, Operation};
 
 use super::calls::OPERATIONS;
@@ -14,7 +14,7 @@ use crate::proxy::{HttpFault, Match};
 const IN_FLIGHT: usize = 16;
 const SHARE: f64 = 0.2;
 const SEED: u64 = 5;
-const ALLOWED: &[ErrorKind] = &[Unavailable, TimedOut, Throttled, Internal, PermissionDenied];
+const ALLOWED: &[ErrorKind] = &[Unavailable, TimedOut, Throttled];
 
 pub(super) async fn are_right_or_typed(fixture: &TransportFixture) -> Verdict {
     let sample = Sample::new(fixture).await?;
