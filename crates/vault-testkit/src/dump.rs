@@ -21,25 +21,60 @@ pub struct MemoryArea {
     pub bytes: Vec<u8>,
 }
 
-/// Reads the memory of the process `pid`, a child of this one, which should stand still.
+/// How often an area is looked at again that could not be read.
+const LOOKS: usize = 8;
+
+/// Reads the memory of the process `pid`, a child of this one, which should stand still: of an area that
+/// changes meanwhile, what is there when it is read.
 ///
 /// # Errors
 /// Where the process is gone, or the system does not let this one read it.
 pub fn process_memory(pid: u32) -> io::Result<Vec<MemoryArea>> {
     let memory = File::open(format!("/proc/{pid}/mem"))?;
-    let mut areas = readable_mappings(&fs::read_to_string(format!("/proc/{pid}/smaps"))?);
-    let mut unreadable = None;
-    areas.retain_mut(|area| match memory.read_exact_at(&mut area.bytes, area.start as u64) {
-        Ok(()) => true,
-        // What the kernel shows to nobody (`[vvar]`) it does not dump either.
-        Err(error) => {
-            if !area.name.starts_with('[') {
-                unreadable = Some(error);
-            }
-            false
-        }
-    });
-    unreadable.map_or(Ok(areas), Err)
+    let mappings = || Ok(readable_mappings(&fs::read_to_string(format!("/proc/{pid}/smaps"))?));
+    let mut areas = Vec::new();
+    for area in mappings()? {
+        read_area(&memory, &mappings, area, LOOKS, &mut areas)?;
+    }
+    Ok(areas)
+}
+
+/// Reads `area`, or whatever is left of it: what is gone when looked at again is no longer memory, and what
+/// is there and cannot be read is an error.
+fn read_area(
+    memory: &File,
+    mappings: &impl Fn() -> io::Result<Vec<MemoryArea>>,
+    mut area: MemoryArea,
+    looks: usize,
+    read: &mut Vec<MemoryArea>,
+) -> io::Result<()> {
+    let Err(error) = memory.read_exact_at(&mut area.bytes, area.start as u64) else {
+        read.push(area);
+        return Ok(());
+    };
+    // What the kernel shows to nobody (`[vvar]`) it does not dump either.
+    if area.name.starts_with('[') {
+        return Ok(());
+    }
+    let looks = looks.checked_sub(1).ok_or(error)?;
+    for left in mappings()?.into_iter().filter_map(|now| now.within(&area)) {
+        read_area(memory, mappings, left, looks, read)?;
+    }
+    Ok(())
+}
+
+impl MemoryArea {
+    /// The part of it that lies in `area`.
+    fn within(mut self, area: &Self) -> Option<Self> {
+        let end = self.end().min(area.end());
+        self.start = self.start.max(area.start);
+        self.bytes.resize(end.checked_sub(self.start)?, 0);
+        (!self.bytes.is_empty()).then_some(self)
+    }
+
+    fn end(&self) -> usize {
+        self.start + self.bytes.len()
+    }
 }
 
 /// The mappings that `smaps` lists as readable, with room for their bytes.
@@ -67,7 +102,14 @@ fn readable_mappings(smaps: &str) -> Vec<MemoryArea> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
     use super::*;
+
+    fn area(start: usize, len: usize) -> MemoryArea {
+        MemoryArea { name: String::new(), start, left_out: false, bytes: vec![0; len] }
+    }
 
     #[test]
     fn a_process_finds_its_own_heap() {
@@ -80,6 +122,46 @@ mod tests {
         let area = areas.iter().find(holds).unwrap();
         assert_eq!(area.bytes[address - area.start..][..64], secret);
         assert!(!area.left_out);
+    }
+
+    /// Areas come and go while a process reads itself.
+    #[test]
+    fn what_is_unmapped_meanwhile_is_no_longer_memory() {
+        let (done, own) = (AtomicBool::new(false), std::process::id());
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    // Longer than any that the allocator keeps.
+                    drop(std::hint::black_box(vec![0_u8; 48 << 20]));
+                }
+            });
+            let outcomes: Vec<_> = (0..10).map(|_| process_memory(own).map(drop)).collect();
+            done.store(true, Ordering::Relaxed);
+            assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+        });
+    }
+
+    #[test]
+    fn what_is_there_and_cannot_be_read_is_an_error() {
+        let memory = File::open("/proc/self/mem").unwrap();
+        let mut read = Vec::new();
+        // Nothing is ever mapped at the first page.
+        let there = || Ok(vec![area(0, 8), area(8, 8), area(64, 8)]);
+        read_area(&memory, &there, area(0, 16), LOOKS, &mut read).unwrap_err();
+        let gone = || Ok(vec![area(64, 8)]);
+        read_area(&memory, &gone, area(0, 16), LOOKS, &mut read).unwrap();
+        assert!(read.is_empty());
+    }
+
+    #[test]
+    fn of_an_area_that_shrank_the_rest_is_read() {
+        let left =
+            |now: MemoryArea| now.within(&area(100, 50)).map(|area| (area.start, area.bytes.len()));
+        assert_eq!(left(area(100, 20)), Some((100, 20)));
+        assert_eq!(left(area(90, 20)), Some((100, 10)));
+        assert_eq!(left(area(140, 90)), Some((140, 10)));
+        assert_eq!(left(area(90, 90)), Some((100, 50)));
+        assert_eq!((left(area(150, 9)), left(area(90, 10))), (None, None));
     }
 
     #[test]
