@@ -17,8 +17,9 @@ use vault_crypto_core::{
 };
 
 use crate::GcpKmsProvider;
-use crate::describe::{Described, duration};
-use crate::error::{invalid, unsupported};
+use crate::client::Call;
+use crate::describe::{Described, Version, duration};
+use crate::error::{after, invalid, unsupported};
 use crate::manage::NewKey;
 use crate::names::{self, KeyName};
 use crate::provider::MIN_WINDOW_DAYS;
@@ -38,7 +39,7 @@ impl KmsAdmin for GcpKmsProvider {
     async fn create_key(&self, config: KeyConfig) -> Result<KeyInfo> {
         let operation = Operation::CreateKey;
         let name = self.ring.key(&config.name).map_err(|error| error.in_operation(operation))?;
-        self.on_key(&name.key_id(), operation, async |key| {
+        self.on_key(&name.key_id(), operation, async |call, key| {
             check_wish(&config)?;
             let new = NewKey {
                 purpose: CryptoKeyPurpose::EncryptDecrypt,
@@ -47,8 +48,7 @@ impl KmsAdmin for GcpKmsProvider {
                 labels: config.tags,
                 destroy_delay: self.destroy_delay,
             };
-            self.client.create_key(key, new, self.clock.as_ref()).await?;
-            self.client.describe(key).await?.told()
+            call.create_key(key, new, self.clock.as_ref()).await?.told()
         })
         .await
     }
@@ -58,15 +58,20 @@ impl KmsAdmin for GcpKmsProvider {
         key_id: &KeyId,
         options: RotateOptions,
     ) -> Result<KeyRotationResult> {
-        self.on_key(key_id, Operation::RotateKey, async |key| {
-            let described = self.client.describe(key).await?;
+        self.on_key(key_id, Operation::RotateKey, async |call, key| {
+            let described = call.describe(key).await?;
             require_enabled(&described)?;
             if described.staged().is_some() {
                 return Err(conflict(STAGED));
             }
-            let made = self.client.create_version(key, self.clock.as_ref()).await?;
+            let made = call.create_version(key, self.clock.as_ref()).await?;
             if !options.stage {
-                self.client.set_primary(key, made.number).await?;
+                call.set_primary(key, made.number).await.map_err(|error| {
+                    after(
+                        "a version was made and waits to be promoted, but is not the primary",
+                        error,
+                    )
+                })?;
             }
             Ok(self.rotated(key, made.number, options.stage))
         })
@@ -74,20 +79,20 @@ impl KmsAdmin for GcpKmsProvider {
     }
 
     async fn promote_key(&self, key_id: &KeyId) -> Result<KeyRotationResult> {
-        self.on_key(key_id, Operation::PromoteKey, async |key| {
-            let described = self.client.describe(key).await?;
+        self.on_key(key_id, Operation::PromoteKey, async |call, key| {
+            let described = call.describe(key).await?;
             require_enabled(&described)?;
             let staged =
                 described.staged().ok_or_else(|| conflict("no version waits to be promoted"))?;
-            self.client.set_primary(key, staged).await?;
+            call.set_primary(key, staged).await?;
             Ok(self.rotated(key, staged, false))
         })
         .await
     }
 
     async fn enable_key(&self, key_id: &KeyId) -> Result<()> {
-        self.on_key(key_id, Operation::EnableKey, async |key| {
-            let described = self.client.describe(key).await?;
+        self.on_key(key_id, Operation::EnableKey, async |call, key| {
+            let described = call.describe(key).await?;
             match described.state() {
                 KeyState::Enabled => Ok(()),
                 KeyState::PendingDeletion => Err(unusable(PENDING)),
@@ -95,7 +100,7 @@ impl KmsAdmin for GcpKmsProvider {
                 _ => {
                     for version in described.versions.iter().filter(|v| v.state == State::Disabled)
                     {
-                        self.client.set_state(key, version.number, State::Enabled).await?;
+                        call.set_state(key, version.number, State::Enabled).await?;
                     }
                     Ok(())
                 }
@@ -105,16 +110,16 @@ impl KmsAdmin for GcpKmsProvider {
     }
 
     async fn disable_key(&self, key_id: &KeyId) -> Result<()> {
-        self.on_key(key_id, Operation::DisableKey, async |key| {
-            let described = self.client.describe(key).await?;
+        self.on_key(key_id, Operation::DisableKey, async |call, key| {
+            let described = call.describe(key).await?;
             match described.state() {
                 KeyState::PendingDeletion => return Err(unusable(PENDING)),
                 KeyState::Destroyed => return Err(unusable(DESTROYED)),
-                _ => self.stop_rotating(&described).await?,
+                _ => stop_rotating(call, &described).await?,
             }
             // The newest first: what seals rests before what only opens.
             for version in described.versions.iter().rev().filter(|v| v.state == State::Enabled) {
-                self.client.set_state(key, version.number, State::Disabled).await?;
+                call.set_state(key, version.number, State::Disabled).await?;
             }
             Ok(())
         })
@@ -122,11 +127,11 @@ impl KmsAdmin for GcpKmsProvider {
     }
 
     async fn schedule_key_deletion(&self, key_id: &KeyId, pending_days: u32) -> Result<KeyInfo> {
-        self.on_key(key_id, Operation::ScheduleKeyDeletion, async |key| {
+        self.on_key(key_id, Operation::ScheduleKeyDeletion, async |call, key| {
             if pending_days < MIN_WINDOW_DAYS {
                 return Err(invalid("Google destroys nothing sooner than after a day"));
             }
-            let described = self.client.describe(key).await?;
+            let mut described = call.describe(key).await?;
             match described.state() {
                 KeyState::PendingDeletion => {
                     return Err(conflict("its versions wait for their destruction already"));
@@ -136,25 +141,22 @@ impl KmsAdmin for GcpKmsProvider {
             }
             // What could not be described afterwards is not deleted here.
             described.told()?;
-            self.stop_rotating(&described).await?;
-            let lives = |state| matches!(state, State::Enabled | State::Disabled);
-            for version in described.versions.iter().rev().filter(|v| lives(v.state)) {
-                self.client.destroy_version(key, version.number).await?;
-            }
-            self.client.describe(key).await?.told()
+            stop_rotating(call, &described).await?;
+            schedule(call, &mut described).await?;
+            described.told()
         })
         .await
     }
 
     async fn cancel_key_deletion(&self, key_id: &KeyId) -> Result<()> {
-        self.on_key(key_id, Operation::CancelKeyDeletion, async |key| {
-            let described = self.client.describe(key).await?;
+        self.on_key(key_id, Operation::CancelKeyDeletion, async |call, key| {
+            let described = call.describe(key).await?;
             if !described.any(State::DestroyScheduled) {
                 return Err(conflict("none of its versions waits for its destruction"));
             }
             let waiting = described.versions.iter().filter(|v| v.state == State::DestroyScheduled);
             for version in waiting {
-                self.client.restore_version(key, version.number).await?;
+                call.restore_version(key, version.number).await?;
             }
             Ok(())
         })
@@ -162,38 +164,42 @@ impl KmsAdmin for GcpKmsProvider {
     }
 
     async fn list_keys(&self, after: Option<&KeyId>, limit: usize) -> Result<Vec<KeyInfo>> {
+        let call = self.client.call();
         let listed = async {
             if limit == 0 {
                 return Err(invalid("a page of keys has at least one key"));
             }
             let after = after.map(|after| KeyName::parse(after, &self.ring)).transpose()?;
-            let keys = self.client.keys(&self.ring).await?;
-            let beyond = |key: &&KeyName| after.as_ref().is_none_or(|a| key.as_str() > a.as_str());
+            let keys = call.keys(&self.ring).await?;
+            let beyond = |name: &KeyName| after.as_ref().is_none_or(|a| name.as_str() > a.as_str());
             let mut page = Vec::new();
-            for key in keys.iter().filter(beyond) {
+            for (name, key) in keys.into_iter().filter(|(name, _)| beyond(name)) {
                 // Keys of other kinds are left out.
-                page.extend(self.client.describe(key).await?.told().ok());
+                page.extend(call.with_versions(&name, key).await?.told().ok());
                 if page.len() == limit.min(MAX_PAGE) {
                     break;
                 }
             }
             Ok(page)
         };
-        listed.await.map_err(|error: CryptoError| error.in_operation(Operation::ListKeys))
+        listed.await.map_err(|error: CryptoError| match error.operation() {
+            Operation::LogIn => error,
+            _ => error.in_operation(Operation::ListKeys),
+        })
     }
 
     async fn tag_key(&self, key_id: &KeyId, tags: BTreeMap<String, String>) -> Result<()> {
-        self.on_key(key_id, Operation::TagKey, async |key| self.client.set_labels(key, tags).await)
+        self.on_key(key_id, Operation::TagKey, async |call, key| call.set_labels(key, tags).await)
             .await
     }
 
     async fn set_rotation_period(&self, key_id: &KeyId, period: Option<Duration>) -> Result<()> {
-        self.on_key(key_id, Operation::SetRotationPeriod, async |key| {
+        self.on_key(key_id, Operation::SetRotationPeriod, async |call, key| {
             let schedule = match period {
                 Some(period) => Some((check_period(period)?, self.after(period)?)),
                 None => None,
             };
-            self.client.set_schedule(key, schedule).await
+            call.set_schedule(key, schedule).await
         })
         .await
     }
@@ -205,15 +211,6 @@ impl GcpKmsProvider {
         KeyRotationResult::in_place(key.key_id(), version, staged, self.clock.now())
     }
 
-    /// A key that rotates by itself would come back with a new primary version.
-    async fn stop_rotating(&self, described: &Described) -> Result<()> {
-        let key = &described.key;
-        if key.rotation_schedule.is_none() && key.next_rotation_time.is_none() {
-            return Ok(());
-        }
-        self.client.set_schedule(&described.name, None).await
-    }
-
     /// The time when `period` from now has passed.
     pub(crate) fn after(&self, period: Duration) -> Result<Timestamp> {
         let since = self.clock.now().duration_since(SystemTime::UNIX_EPOCH);
@@ -222,6 +219,33 @@ impl GcpKmsProvider {
         let seconds = seconds.ok_or_else(|| invalid("this machine's clock is wrong"))?;
         Ok(Timestamp { seconds, nanos: 0 })
     }
+}
+
+/// A key that rotates by itself would come back with a new primary version.
+async fn stop_rotating(call: Call<'_>, described: &Described) -> Result<()> {
+    let key = &described.key;
+    if key.rotation_schedule.is_none() && key.next_rotation_time.is_none() {
+        return Ok(());
+    }
+    call.set_schedule(&described.name, None).await
+}
+
+/// Has every version destroyed that lives, the newest first, and keeps what the service says of each.
+async fn schedule(call: Call<'_>, described: &mut Described) -> Result<()> {
+    let Described { name, key, versions } = described;
+    key.rotation_schedule = None;
+    let lives = |version: &&mut Version| matches!(version.state, State::Enabled | State::Disabled);
+    let mut scheduled = 0_usize;
+    for version in versions.iter_mut().rev().filter(lives) {
+        *version = call.destroy_version(name, version.number).await.map_err(|error| {
+            if scheduled == 0 {
+                return error;
+            }
+            after(format!("{scheduled} of its versions are scheduled, the older ones not"), error)
+        })?;
+        scheduled += 1;
+    }
+    Ok(())
 }
 
 /// What this service can make of a wish.

@@ -9,14 +9,15 @@ use std::time::Duration;
 use gcloud_sdk::google::cloud::kms::v1::key_management_service_client::KeyManagementServiceClient;
 #[cfg(feature = "admin")]
 use gcloud_sdk::google::iam::v1::iam_policy_client::IamPolicyClient;
-use gcloud_sdk::{GoogleAuthHeaders, RequestTimeouts};
-use tonic::Request;
-use tonic::metadata::MetadataValue;
+use tokio::time::{Instant, timeout_at};
+use tonic::metadata::{MetadataMap, MetadataValue};
+use tonic::{Extensions, Request, Response, Status};
 use vault_crypto_core::{Result, SecureBytes};
 
-use crate::GcpKmsConfig;
 use crate::error::{Verb, classify};
+use crate::login::Login;
 use crate::transport::{self, Transport};
+use crate::{GcpCredentials, GcpKmsConfig};
 
 /// How often a call is made whose checksums do not match.
 pub(crate) const ATTEMPTS: usize = 3;
@@ -24,91 +25,161 @@ pub(crate) const ATTEMPTS: usize = 3;
 const LONGEST_CALL: Duration = Duration::from_secs(365 * 86_400);
 const ROUTING: &str = "x-goog-request-params";
 
-/// A pool of connections to the service.
+pub(crate) type Kms = KeyManagementServiceClient<Transport>;
+#[cfg(feature = "admin")]
+pub(crate) type Iam = IamPolicyClient<Transport>;
+
+/// A pool of connections to the service, and a login.
 pub(crate) struct Client {
     first: Transport,
     more: Vec<Transport>,
     next: AtomicUsize,
-    timeouts: RequestTimeouts,
+    read_timeout: Duration,
     call_timeout: Duration,
-    /// Absent where the caller injected a transport, which logs in by itself.
-    login: Option<Arc<GoogleAuthHeaders>>,
+    /// Absent where nobody logs in, or where the caller's own transport does.
+    login: Option<Login>,
 }
 
 impl Client {
     pub(crate) fn connect(config: &GcpKmsConfig) -> Result<Self> {
-        let (first, more, login) = transport::connect(config)?;
-        Ok(Self::over(first, more, Some(login), config))
+        let (first, more) = transport::connect(config)?;
+        let login = match config.credentials {
+            GcpCredentials::Anonymous => None,
+            _ => Some(Login::new(config.credentials.clone(), Arc::clone(&config.clock))?),
+        };
+        Ok(Self::over(first, more, login, config))
     }
 
     pub(crate) fn over(
         first: Transport,
         more: Vec<Transport>,
-        login: Option<Arc<GoogleAuthHeaders>>,
+        login: Option<Login>,
         config: &GcpKmsConfig,
     ) -> Self {
+        let read_timeout = config.read_timeout.min(LONGEST_CALL);
         let call_timeout = config.call_timeout.min(LONGEST_CALL);
-        let timeouts =
-            RequestTimeouts::new().with_total(call_timeout).with_idle(config.read_timeout);
-        let next = AtomicUsize::new(0);
-        Self { first, more, next, timeouts, call_timeout, login }
+        Self { first, more, next: AtomicUsize::new(0), read_timeout, call_timeout, login }
+    }
+
+    /// Begins a call; its time runs from here.
+    pub(crate) fn call(&self) -> Call<'_> {
+        Call { client: self, until: Instant::now() + self.call_timeout }
     }
 
     /// The connection whose turn it is.
     fn transport(&self) -> Transport {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed) % (self.more.len() + 1);
+        let turn = match self.more.len() {
+            0 => 0,
+            more => self.next.fetch_add(1, Ordering::Relaxed) % (more + 1),
+        };
         self.more.get(turn).unwrap_or(&self.first).clone()
     }
+}
 
-    pub(crate) fn kms(&self) -> KeyManagementServiceClient<Transport> {
-        KeyManagementServiceClient::new(self.transport())
+/// One call of the caller's. However many requests it takes, the login before them included, all end by one
+/// deadline.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'a> {
+    client: &'a Client,
+    until: Instant,
+}
+
+impl Call<'_> {
+    /// Makes one request of the KMS. `field` names the field of `message` that holds `resource`.
+    pub(crate) async fn kms<M, A>(
+        &self,
+        (field, resource): (&str, &str),
+        message: M,
+        method: impl AsyncFnOnce(&mut Kms, Request<M>) -> Result<Response<A>, Status>,
+    ) -> Result<Response<A>, Status> {
+        let asking = async {
+            let request = self.request(field, resource, message).await?;
+            method(&mut Kms::new(self.client.transport()), request).await
+        };
+        self.in_time(asking).await
     }
 
+    /// The same of the policies of who may do what.
     #[cfg(feature = "admin")]
-    pub(crate) fn iam(&self) -> IamPolicyClient<Transport> {
-        IamPolicyClient::new(self.transport())
+    pub(crate) async fn iam<M, A>(
+        &self,
+        resource: &str,
+        message: M,
+        method: impl AsyncFnOnce(&mut Iam, Request<M>) -> Result<Response<A>, Status>,
+    ) -> Result<Response<A>, Status> {
+        let asking = async {
+            let request = self.request("resource", resource, message).await?;
+            method(&mut Iam::new(self.client.transport()), request).await
+        };
+        self.in_time(asking).await
     }
 
-    /// A request with its limits, and with the header that brings it to the right region
-    /// (<https://google.aip.dev/client-libraries/4222>). `field` names the field that holds `resource`.
-    pub(crate) fn request<M>(&self, field: &str, resource: &str, message: M) -> Request<M> {
-        let mut request = Request::new(message);
-        request.extensions_mut().insert(self.timeouts);
-        // For transports that the caller injected, which may not know the line above.
-        request.set_timeout(self.call_timeout);
-        if let Ok(value) = MetadataValue::try_from(format!("{field}={}", percent_encoded(resource)))
-        {
-            request.metadata_mut().insert(ROUTING, value);
-        }
-        request
-    }
-
-    /// Proves that there is a token. Whether the login is this crate's to know: a transport that the caller
-    /// injected has its own.
+    /// Proves that there is a token. `false` where a transport of the caller's has a login of its own, which
+    /// is not to be known here.
     pub(crate) async fn log_in(&self) -> Result<bool> {
-        let Some(login) = &self.login else { return Ok(false) };
-        match login.headers().await {
-            Ok(_) => Ok(true),
-            Err(error) => Err(classify(&tonic::Status::from_error(Box::new(error)), Verb::Other)),
+        let Some(login) = &self.client.login else { return Ok(false) };
+        let fetched = self.in_time(login.headers()).await;
+        fetched.map(|_| true).map_err(|status| classify(&status, Verb::Other))
+    }
+
+    /// What is left of the call's time.
+    pub(crate) fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+
+    /// A request with the login, and with the header that brings it to the right region
+    /// (<https://google.aip.dev/client-libraries/4222>).
+    async fn request<M>(
+        &self,
+        field: &str,
+        resource: &str,
+        message: M,
+    ) -> Result<Request<M>, Status> {
+        let mut metadata = MetadataMap::with_capacity(8);
+        if let Some(login) = &self.client.login {
+            let headers = login.headers().await?;
+            metadata.as_mut().extend(headers.iter().map(|(n, v)| (n.clone(), v.clone())));
+        }
+        if let Ok(value) = MetadataValue::try_from(routing(field, resource)) {
+            metadata.insert(ROUTING, value);
+        }
+        let mut request = Request::from_parts(metadata, Extensions::default(), message);
+        // The service need not work on for whom nobody waits.
+        request.set_timeout(self.left());
+        Ok(request)
+    }
+
+    /// One timer for a request: its own limit, or the call's deadline if that is sooner.
+    async fn in_time<T>(
+        &self,
+        asking: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Status> {
+        let until = self.until.min(Instant::now() + self.client.read_timeout);
+        match timeout_at(until, asking).await {
+            Ok(answered) => answered,
+            Err(_) => Err(Status::deadline_exceeded("")),
         }
     }
 }
 
-/// All but letters, digits and `-_.~` (RFC 3986, section 2.3).
-fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len() + 16);
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push('%');
-            for nibble in [byte >> 4, byte & 15] {
-                let digit = char::from_digit(u32::from(nibble), 16).unwrap_or('0');
-                encoded.push(digit.to_ascii_uppercase());
+/// `field=resource`, percent-encoded: all but letters, digits and `-_.~` (RFC 3986, section 2.3).
+fn routing(field: &str, resource: &str) -> Vec<u8> {
+    let mut header = Vec::with_capacity(field.len() + resource.len() + 32);
+    header.extend_from_slice(field.as_bytes());
+    header.push(b'=');
+    for byte in resource.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                header.push(byte);
             }
+            _ => header.extend_from_slice(&[b'%', hex(byte >> 4), hex(byte & 15)]),
         }
     }
-    encoded
+    header
+}
+
+fn hex(nibble: u8) -> u8 {
+    nibble + if nibble < 10 { b'0' } else { b'A' - 10 }
 }
 
 /// CRC32C as Google's messages carry it: 0 is a checksum like any other.
@@ -132,10 +203,8 @@ mod tests {
 
     #[test]
     fn resources_are_encoded_for_the_routing_header() {
-        assert_eq!(
-            percent_encoded("projects/example.com:p/x_y-z"),
-            "projects%2Fexample.com%3Ap%2Fx_y-z"
-        );
+        let header = routing("name", "projects/example.com:p/x_y-z~\u{e4}");
+        assert_eq!(header, b"name=projects%2Fexample.com%3Ap%2Fx_y-z~%C3%A4");
     }
 
     #[test]

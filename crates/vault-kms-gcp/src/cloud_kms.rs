@@ -19,6 +19,7 @@ pub use audit::AuditLogEntry;
 pub use iam::{IamBinding, IamPolicy, IamResource};
 pub use types::{CryptographicKey, EncryptedData, KeyRing, KeyVersion};
 
+use crate::client::Call;
 use crate::error::invalid;
 use crate::names::{KeyName, RingName};
 use crate::{GcpCredentials, GcpKmsConfig, GcpKmsProvider};
@@ -99,13 +100,13 @@ impl CloudKmsClient {
         plaintext: impl AsRef<[u8]>,
     ) -> Result<EncryptedData> {
         let plaintext = plaintext.as_ref();
-        self.on_key("Encrypt", Operation::Encrypt, (key_ring, key), async |name| {
+        self.on_key("Encrypt", Operation::Encrypt, (key_ring, key), async |call, name| {
             if !(1..=MAX_PLAINTEXT_LEN).contains(&plaintext.len()) {
                 return Err(invalid(
                     "Cloud KMS takes 1 to 65536 bytes; seal longer data with an envelope",
                 ));
             }
-            let sealed = self.provider.client.encrypt(name, plaintext, b"").await?;
+            let sealed = call.encrypt(name, plaintext, b"").await?;
             Ok(EncryptedData::new(name, sealed))
         })
         .await
@@ -121,8 +122,8 @@ impl CloudKmsClient {
         key: &str,
         encrypted: &EncryptedData,
     ) -> Result<SecureBytes> {
-        self.on_key("Decrypt", Operation::Decrypt, (key_ring, key), async |name| {
-            self.provider.client.decrypt(name, &encrypted.ciphertext, b"").await
+        self.on_key("Decrypt", Operation::Decrypt, (key_ring, key), async |call, name| {
+            call.decrypt(name, &encrypted.ciphertext, b"").await
         })
         .await
     }
@@ -141,17 +142,17 @@ impl CloudKmsClient {
         RingName::new(&self.project, &self.location, key_ring)
     }
 
-    /// Runs `call`; the log and the error say its name, operation and key.
+    /// Runs `work` as one call; the log and the error say its name, operation and key.
     async fn on_key<T>(
         &self,
         method: &'static str,
         operation: Operation,
         (key_ring, key): (&str, &str),
-        call: impl AsyncFnOnce(&KeyName) -> Result<T>,
+        work: impl AsyncFnOnce(Call<'_>, &KeyName) -> Result<T>,
     ) -> Result<T> {
         let name = self.ring_name(key_ring).and_then(|ring| ring.key(key));
         let name = name.map_err(|error| error.in_operation(operation))?;
-        self.logged(method, operation, name.as_str(), async || call(&name).await).await
+        self.logged(method, operation, name.as_str(), async |call| work(call, &name).await).await
     }
 
     async fn logged<T>(
@@ -159,13 +160,14 @@ impl CloudKmsClient {
         method: &'static str,
         operation: Operation,
         resource: &str,
-        call: impl AsyncFnOnce() -> Result<T>,
+        work: impl AsyncFnOnce(Call<'_>) -> Result<T>,
     ) -> Result<T> {
         let begun = self.provider.clock.monotonic();
-        let outcome = call().await.map_err(|error| match error.operation() {
-            Operation::LogIn => error.with_key_id(&KeyId::new(resource)),
-            _ => error.in_operation(operation).with_key_id(&KeyId::new(resource)),
-        });
+        let outcome =
+            work(self.provider.client.call()).await.map_err(|error| match error.operation() {
+                Operation::LogIn => error.with_key_id(&KeyId::new(resource)),
+                _ => error.in_operation(operation).with_key_id(&KeyId::new(resource)),
+            });
         let took = self.provider.clock.monotonic().saturating_sub(begun);
         self.log.add(method, resource, outcome.as_ref().err().map(|error| error.kind()), took);
         outcome

@@ -15,8 +15,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 /// Settings of a [`GcpKmsProvider`](crate::GcpKmsProvider).
 ///
-/// By default: Google's global endpoint, the roots that browsers trust, application default credentials, one
-/// HTTP/2 connection, 5 s to connect, 20 s for an answer to begin, 30 s for a whole call.
+/// By default: Google's global endpoint, the system's TLS roots, application default credentials, one
+/// HTTP/2 connection, 5 s to connect, 20 s for each request, 30 s for a whole call.
 #[derive(Clone)]
 pub struct GcpKmsConfig {
     pub(crate) key_ring: String,
@@ -111,14 +111,15 @@ impl GcpKmsConfig {
         self
     }
 
-    /// Longest time for an answer to begin.
+    /// Longest time for one request, its answer included. Most calls make one; describing a key takes two, and
+    /// what changes all of a key's versions one for each.
     #[must_use]
     pub fn with_read_timeout(mut self, timeout: Duration) -> Self {
         self.read_timeout = timeout;
         self
     }
 
-    /// Longest time for a whole call, login included.
+    /// Longest time for a whole call, its login and all its requests included.
     #[must_use]
     pub fn with_call_timeout(mut self, timeout: Duration) -> Self {
         self.call_timeout = timeout;

@@ -174,13 +174,22 @@ async fn metadata_email(timeout: Duration) -> Result<String> {
         let request = client
             .get(format!("http://{host}{METADATA_EMAIL}"))
             .header("Metadata-Flavor", "Google");
-        request.send().await?.error_for_status()?.text().await
+        let mut answer = request.send().await?.error_for_status()?;
+        let mut email = Vec::new();
+        // No more is kept than a name has.
+        while let Some(chunk) = answer.chunk().await? {
+            email.extend_from_slice(&chunk);
+            if email.len() > MAX_EMAIL_LEN {
+                break;
+            }
+        }
+        Ok(email)
     };
     let unreachable = |_: reqwest::Error| {
         CryptoError::new(ErrorKind::Unavailable, Operation::LogIn)
             .with_detail("the metadata server does not say which account this machine has")
     };
-    let email = ask.await.map_err(unreachable)?;
+    let email = String::from_utf8(ask.await.map_err(unreachable)?).unwrap_or_default();
     let plain = email.bytes().all(|b| b.is_ascii_graphic());
     if plain && (1..=MAX_EMAIL_LEN).contains(&email.len()) {
         return Ok(email);

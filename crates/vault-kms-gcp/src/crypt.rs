@@ -12,8 +12,8 @@ use gcloud_sdk::proto_ext::kms::EncryptRequest;
 use tonic::Status;
 use vault_crypto_core::{CryptoError, Result, SecureBytes};
 
-use crate::client::{ATTEMPTS, Client, checksum, matches, secret};
-use crate::error::{Verb, broken_answer, classify, damaged, request_was_damaged};
+use crate::client::{ATTEMPTS, Call, Kms, checksum, matches, secret};
+use crate::error::{Verb, another_key, broken_answer, classify, damaged, request_was_damaged};
 use crate::names::KeyName;
 
 /// The service draws no fewer at a time.
@@ -62,7 +62,7 @@ pub(crate) struct Sealed {
     pub(crate) version: u64,
 }
 
-impl Client {
+impl Call<'_> {
     /// Encrypts with the key's primary version.
     pub(crate) async fn encrypt(
         &self,
@@ -71,9 +71,8 @@ impl Client {
         aad: &[u8],
     ) -> Result<Sealed> {
         let answer = undamaged(|| self.encrypt_once(key, plaintext, aad)).await?;
-        let version = key.number_in(&answer.name).ok_or_else(|| {
-            broken_answer("the service answered with another key than the one that was named")
-        })?;
+        let version = key.number_in(&answer.name);
+        let version = version.ok_or_else(|| another_key(key, &answer.name))?;
         // A slot without wrapped bytes is one that is still to be filled.
         if answer.ciphertext.is_empty() {
             return Err(broken_answer("the service answered without a ciphertext"));
@@ -94,8 +93,7 @@ impl Client {
             plaintext_crc32c: checksum(plaintext),
             additional_authenticated_data_crc32c: checksum_of(aad),
         };
-        let request = self.request("name", key.as_str(), message);
-        let answer = self.kms().encrypt(request).await;
+        let answer = self.kms(("name", key.as_str()), message, Kms::encrypt).await;
         let answer = answer.map_err(|status| Attempt::of(&status, Verb::Other))?.into_inner();
         let verified = answer.verified_plaintext_crc32c
             && answer.verified_additional_authenticated_data_crc32c != aad.is_empty();
@@ -129,8 +127,7 @@ impl Client {
             ciphertext_crc32c: checksum(ciphertext),
             additional_authenticated_data_crc32c: checksum_of(aad),
         };
-        let request = self.request("name", key.as_str(), message);
-        let answer = self.kms().decrypt(request).await;
+        let answer = self.kms(("name", key.as_str()), message, Kms::decrypt).await;
         let mut answer = answer.map_err(|status| Attempt::of(&status, Verb::Open))?.into_inner();
         let plaintext = secret(answer.plaintext.ref_sensitive_value_mut());
         if matches(plaintext.as_slice(), answer.plaintext_crc32c) {
@@ -161,8 +158,7 @@ impl Client {
             length_bytes: i32::try_from(len).unwrap_or(i32::MAX),
             protection_level: ProtectionLevel::Hsm.into(),
         };
-        let request = self.request("location", location, message);
-        let answer = self.kms().generate_random_bytes(request).await;
+        let answer = self.kms(("location", location), message, Kms::generate_random_bytes).await;
         let mut answer = answer.map_err(|status| Attempt::of(&status, Verb::Other))?.into_inner();
         let data = secret(&mut answer.data);
         if matches(data.as_slice(), answer.data_crc32c) { Ok(data) } else { Err(Attempt::Damaged) }

@@ -11,13 +11,12 @@ use kms::crypto_key_version::{
 };
 use vault_crypto_core::{KeyInfo, KeySpec, KeyState, KeyUsage, KeyVersionInfo, Result};
 
-use crate::client::Client;
-use crate::error::{Verb, broken_answer, classify, unsupported};
+use crate::client::{Call, Kms};
+use crate::error::{Verb, another_key, classify, unsupported};
 use crate::names::{self, KeyName};
+use crate::pages::Pages;
 
 const PAGE: i32 = 1_000;
-/// More pages than any key or ring has; a service that never ends its list is not believed.
-pub(crate) const MAX_PAGES: usize = 1_000;
 
 /// A key and all its versions, oldest first.
 pub(crate) struct Described {
@@ -35,47 +34,48 @@ pub(crate) struct Version {
     pub(crate) destroyed_at: Option<SystemTime>,
 }
 
-impl Client {
+impl Call<'_> {
     pub(crate) async fn key(&self, name: &KeyName) -> Result<kms::CryptoKey> {
         let message = kms::GetCryptoKeyRequest { name: name.as_str().to_owned() };
-        let request = self.request("name", name.as_str(), message);
-        let answer = self.kms().get_crypto_key(request).await;
+        let answer = self.kms(("name", name.as_str()), message, Kms::get_crypto_key).await;
         let key = answer.map_err(|status| classify(&status, Verb::Other))?.into_inner();
-        if key.name == name.as_str() {
-            Ok(key)
-        } else {
-            Err(broken_answer("the service described another key than the one that was named"))
-        }
+        if key.name == name.as_str() { Ok(key) } else { Err(another_key(name, &key.name)) }
     }
 
     /// Every version of the key, ascending.
     pub(crate) async fn versions(&self, name: &KeyName) -> Result<Vec<Version>> {
-        let mut versions = Vec::new();
-        let mut page_token = String::new();
-        for _ in 0..MAX_PAGES {
+        let (mut versions, mut pages) = (Vec::new(), Pages::default());
+        loop {
             let message = kms::ListCryptoKeyVersionsRequest {
                 parent: name.as_str().to_owned(),
                 page_size: PAGE,
-                page_token,
+                page_token: pages.token(),
                 ..Default::default()
             };
-            let request = self.request("parent", name.as_str(), message);
-            let answer = self.kms().list_crypto_key_versions(request).await;
+            let named = ("parent", name.as_str());
+            let answer = self.kms(named, message, Kms::list_crypto_key_versions).await;
             let answer = answer.map_err(|status| classify(&status, Verb::Other))?.into_inner();
             for listed in &answer.crypto_key_versions {
                 versions.push(version(name, listed)?);
             }
-            page_token = answer.next_page_token;
-            if page_token.is_empty() {
+            if !pages.turn(answer.next_page_token)? {
                 versions.sort_by_key(|version| version.number);
                 return Ok(versions);
             }
         }
-        Err(broken_answer("the service's list of versions does not end"))
     }
 
     pub(crate) async fn describe(&self, name: &KeyName) -> Result<Described> {
         let key = self.key(name).await?;
+        self.with_versions(name, key).await
+    }
+
+    /// The description of a key that the service has told, with its versions.
+    pub(crate) async fn with_versions(
+        &self,
+        name: &KeyName,
+        key: kms::CryptoKey,
+    ) -> Result<Described> {
         let versions = self.versions(name).await?;
         Ok(Described { name: name.clone(), key, versions })
     }
@@ -83,9 +83,7 @@ impl Client {
 
 /// One version as the service tells it.
 pub(crate) fn version(name: &KeyName, told: &kms::CryptoKeyVersion) -> Result<Version> {
-    let number = name
-        .number_in(&told.name)
-        .ok_or_else(|| broken_answer("the service answered with a version of another key"))?;
+    let number = name.number_in(&told.name).ok_or_else(|| another_key(name, &told.name))?;
     Ok(Version {
         number,
         state: told.state(),
@@ -152,10 +150,7 @@ impl Described {
         info.primary_version = primary.map(names::version);
         info.versions = self.versions.iter().map(|version| version.info(primary)).collect();
         info.created_at = self.key.create_time.as_ref().and_then(time);
-        // Google tells when a version was made, not when it became the primary.
-        let sealing = self.versions.iter().find(|version| Some(version.number) == primary);
-        let rotated = sealing.filter(|version| version.number > 1);
-        info.rotated_at = rotated.and_then(|version| version.created_at);
+        // Google tells when a version was made, not when it became the primary: no `rotated_at`.
         info.rotation_period = rotation_period(&self.key);
         if info.state == KeyState::PendingDeletion {
             info.deletion_at =
@@ -315,7 +310,7 @@ mod tests {
         let info = described(2, &[State::Enabled; 3]).info();
         let states: Vec<_> = info.versions.iter().map(|version| version.state).collect();
         assert_eq!(states, [KeyState::DecryptOnly, KeyState::Enabled, KeyState::Staged]);
-        assert_eq!(info.rotated_at, SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(2)));
-        assert_eq!(described(1, &[State::Enabled]).info().rotated_at, None);
+        let made = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(2));
+        assert_eq!((info.versions[1].created_at, info.rotated_at), (made, None));
     }
 }

@@ -13,6 +13,7 @@ use gcloud_sdk::google::rpc;
 use tonic::{Code, Status, TimeoutExpired};
 use vault_crypto_core::{CryptoError, ErrorKind, Operation};
 
+use crate::names::KeyName;
 use crate::transport::HttpFailure;
 
 /// What was asked: the same status means another thing on another call.
@@ -56,9 +57,29 @@ pub(crate) fn unsupported(detail: &'static str) -> CryptoError {
     CryptoError::new(ErrorKind::Unsupported, Operation::Configure).with_detail(detail)
 }
 
-/// The service answered something that it never may.
+/// An answer that cannot be the service's. Asking again may bring a good one.
 pub(crate) fn broken_answer(detail: &'static str) -> CryptoError {
-    CryptoError::new(ErrorKind::Internal, Operation::Configure).with_detail(detail)
+    CryptoError::new(ErrorKind::Unavailable, Operation::Configure).with_detail(detail)
+}
+
+/// The answer names another key than the one that was asked for.
+pub(crate) fn another_key(asked: &KeyName, answered: &str) -> CryptoError {
+    if asked.is_by_another_project_name(answered) {
+        return invalid(
+            "the service answered for another key, or names this one's project otherwise: a project has an id and a number; write the one that the service does",
+        );
+    }
+    broken_answer("the service answered for another key")
+}
+
+/// An error that comes when a part of the work is done already, which it must say.
+#[cfg(feature = "admin")]
+pub(crate) fn after(done: impl fmt::Display, error: CryptoError) -> CryptoError {
+    let detail = match error.detail() {
+        Some(detail) => format!("{done}: {detail}"),
+        None => done.to_string(),
+    };
+    error.with_detail(detail)
 }
 
 /// Checksums did not match, several times over.

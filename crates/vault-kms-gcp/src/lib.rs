@@ -11,9 +11,11 @@ mod credentials;
 mod crypt;
 mod describe;
 mod error;
+mod login;
 #[cfg(feature = "admin")]
 mod manage;
 mod names;
+mod pages;
 mod provider;
 mod proxy;
 mod transport;

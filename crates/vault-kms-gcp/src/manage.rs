@@ -15,16 +15,16 @@ use kms::crypto_key_version::{
 use prost_types::{FieldMask, Timestamp};
 use vault_crypto_core::{Clock, CryptoError, ErrorKind, Operation, Result};
 
-use crate::client::Client;
-use crate::describe::{self, MAX_PAGES, Version};
-use crate::error::{Verb, broken_answer, classify, invalid};
+use crate::client::{Call, Kms};
+use crate::describe::{self, Described, Version};
+use crate::error::{Verb, after, another_key, broken_answer, classify, invalid};
 use crate::names::{KeyName, RingName};
+use crate::pages::Pages;
 
 const PAGE: i32 = 1_000;
 const MAX_LABELS: usize = 64;
 const MAX_LABEL_LEN: usize = 63;
-/// How long an HSM may take to make a version.
-const GENERATION: Duration = Duration::from_secs(60);
+/// While an HSM makes a version, it is looked at this often.
 const POLL: Duration = Duration::from_millis(250);
 
 fn failed(status: tonic::Status) -> CryptoError {
@@ -40,70 +40,86 @@ pub(crate) struct NewKey {
     pub(crate) destroy_delay: Option<Duration>,
 }
 
-impl Client {
+impl NewKey {
+    fn message(self) -> kms::CryptoKey {
+        let protection =
+            if self.hsm { kms::ProtectionLevel::Hsm } else { kms::ProtectionLevel::Software };
+        kms::CryptoKey {
+            purpose: self.purpose.into(),
+            labels: self.labels.into_iter().collect(),
+            version_template: Some(kms::CryptoKeyVersionTemplate {
+                protection_level: protection.into(),
+                algorithm: self.algorithm.into(),
+            }),
+            destroy_scheduled_duration: self.destroy_delay.map(told),
+            ..Default::default()
+        }
+    }
+}
+
+impl Call<'_> {
     pub(crate) async fn create_ring(&self, ring: &RingName) -> Result<kms::KeyRing> {
         let message = kms::CreateKeyRingRequest {
             parent: ring.location().to_owned(),
             key_ring_id: ring.id().to_owned(),
             key_ring: Some(kms::KeyRing::default()),
         };
-        let request = self.request("parent", ring.location(), message);
-        Ok(self.kms().create_key_ring(request).await.map_err(failed)?.into_inner())
+        let named = ("parent", ring.location());
+        Ok(self.kms(named, message, Kms::create_key_ring).await.map_err(failed)?.into_inner())
     }
 
     pub(crate) async fn ring(&self, ring: &RingName) -> Result<kms::KeyRing> {
         let message = kms::GetKeyRingRequest { name: ring.as_str().to_owned() };
-        let request = self.request("name", ring.as_str(), message);
-        Ok(self.kms().get_key_ring(request).await.map_err(failed)?.into_inner())
+        let named = ("name", ring.as_str());
+        Ok(self.kms(named, message, Kms::get_key_ring).await.map_err(failed)?.into_inner())
     }
 
     pub(crate) async fn rings(&self, location: &str) -> Result<Vec<kms::KeyRing>> {
-        let (mut rings, mut page_token) = (Vec::new(), String::new());
-        for _ in 0..MAX_PAGES {
+        let (mut rings, mut pages) = (Vec::new(), Pages::default());
+        loop {
             let message = kms::ListKeyRingsRequest {
                 parent: location.to_owned(),
                 page_size: PAGE,
-                page_token,
+                page_token: pages.token(),
                 ..Default::default()
             };
-            let request = self.request("parent", location, message);
-            let answer = self.kms().list_key_rings(request).await.map_err(failed)?.into_inner();
+            let answer = self.kms(("parent", location), message, Kms::list_key_rings).await;
+            let answer = answer.map_err(failed)?.into_inner();
             rings.extend(answer.key_rings);
-            page_token = answer.next_page_token;
-            if page_token.is_empty() {
+            if !pages.turn(answer.next_page_token)? {
                 rings.sort_by(|a, b| a.name.cmp(&b.name));
                 return Ok(rings);
             }
         }
-        Err(broken_answer("the service's list of key rings does not end"))
     }
 
-    /// The names of a ring's keys, ascending.
-    pub(crate) async fn keys(&self, ring: &RingName) -> Result<Vec<KeyName>> {
-        let (mut keys, mut page_token) = (Vec::new(), String::new());
-        for _ in 0..MAX_PAGES {
+    /// A ring's keys, ascending by name; of their versions each tells the primary one alone.
+    pub(crate) async fn keys(&self, ring: &RingName) -> Result<Vec<(KeyName, kms::CryptoKey)>> {
+        let (mut keys, mut pages) = (Vec::new(), Pages::default());
+        loop {
             let message = kms::ListCryptoKeysRequest {
                 parent: ring.as_str().to_owned(),
                 page_size: PAGE,
-                page_token,
+                page_token: pages.token(),
                 ..Default::default()
             };
-            let request = self.request("parent", ring.as_str(), message);
-            let answer = self.kms().list_crypto_keys(request).await.map_err(failed)?.into_inner();
+            let named = ("parent", ring.as_str());
+            let answer = self.kms(named, message, Kms::list_crypto_keys).await;
+            let answer = answer.map_err(failed)?.into_inner();
             for listed in answer.crypto_keys {
                 let id = listed.name.rsplit('/').next().unwrap_or_default();
-                let key = ring.key(id).ok().filter(|key| key.as_str() == listed.name);
-                keys.push(
-                    key.ok_or_else(|| broken_answer("the service listed a key of another ring"))?,
-                );
+                let key =
+                    ring.key(id).map_err(|_| broken_answer("the service listed what is no key"))?;
+                if key.as_str() != listed.name {
+                    return Err(another_key(&key, &listed.name));
+                }
+                keys.push((key, listed));
             }
-            page_token = answer.next_page_token;
-            if page_token.is_empty() {
-                keys.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+            if !pages.turn(answer.next_page_token)? {
+                keys.sort_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
                 return Ok(keys);
             }
         }
-        Err(broken_answer("the service's list of keys does not end"))
     }
 
     /// Makes a key and waits until its first version is there.
@@ -112,32 +128,39 @@ impl Client {
         name: &KeyName,
         new: NewKey,
         clock: &dyn Clock,
-    ) -> Result<()> {
+    ) -> Result<Described> {
         check_labels(&new.labels)?;
-        let protection =
-            if new.hsm { kms::ProtectionLevel::Hsm } else { kms::ProtectionLevel::Software };
-        let key = kms::CryptoKey {
-            purpose: new.purpose.into(),
-            labels: new.labels.into_iter().collect(),
-            version_template: Some(kms::CryptoKeyVersionTemplate {
-                protection_level: protection.into(),
-                algorithm: new.algorithm.into(),
-            }),
-            destroy_scheduled_duration: new.destroy_delay.map(told),
-            ..Default::default()
-        };
         let message = kms::CreateCryptoKeyRequest {
             parent: name.ring().to_owned(),
             crypto_key_id: name.id().to_owned(),
-            crypto_key: Some(key),
+            crypto_key: Some(new.message()),
             ..Default::default()
         };
-        let request = self.request("parent", name.ring(), message);
-        let made = self.kms().create_crypto_key(request).await.map_err(failed)?.into_inner();
+        let named = ("parent", name.ring());
+        let made = self.kms(named, message, Kms::create_crypto_key).await;
+        let made = made.map_err(failed)?.into_inner();
+        let first = self.first_version(name, &made, clock).await;
+        let version = first.map_err(|error| {
+            after("the key was created, but is not known to be ready; describe it", error)
+        })?;
+        Ok(Described { name: name.clone(), key: made, versions: vec![version] })
+    }
+
+    /// The only version of a key that has just been made, as soon as it can be used.
+    async fn first_version(
+        &self,
+        name: &KeyName,
+        made: &kms::CryptoKey,
+        clock: &dyn Clock,
+    ) -> Result<Version> {
         if made.name != name.as_str() {
-            return Err(broken_answer("the service made another key than the one that was named"));
+            return Err(another_key(name, &made.name));
         }
-        self.await_generated(name, 1, clock).await.map(drop)
+        match &made.primary {
+            Some(primary) => self.generated(name, describe::version(name, primary)?, clock).await,
+            // RSA keys have no primary version.
+            None => self.generated(name, self.version(name, 1).await?, clock).await,
+        }
     }
 
     /// Makes a version, which is not the primary yet, and waits until it is there.
@@ -150,45 +173,47 @@ impl Client {
             parent: name.as_str().to_owned(),
             crypto_key_version: Some(kms::CryptoKeyVersion::default()),
         };
-        let request = self.request("parent", name.as_str(), message);
-        let made =
-            self.kms().create_crypto_key_version(request).await.map_err(failed)?.into_inner();
-        let made = describe::version(name, &made)?;
-        if made.state == State::Enabled {
-            return Ok(made);
-        }
-        self.await_generated(name, made.number, clock).await
+        let named = ("parent", name.as_str());
+        let made = self.kms(named, message, Kms::create_crypto_key_version).await;
+        let made = made.map_err(failed)?.into_inner();
+        let ready = match describe::version(name, &made) {
+            Ok(version) => self.generated(name, version, clock).await,
+            Err(error) => Err(error),
+        };
+        ready.map_err(|error| {
+            after("a version was made, but is not known to be ready; describe the key", error)
+        })
     }
 
     pub(crate) async fn version(&self, name: &KeyName, number: u64) -> Result<Version> {
         let version = name.version(number);
         let message = kms::GetCryptoKeyVersionRequest { name: version.clone() };
-        let request = self.request("name", &version, message);
-        let answer = self.kms().get_crypto_key_version(request).await.map_err(failed)?;
-        describe::version(name, &answer.into_inner())
+        let answer = self.kms(("name", &version), message, Kms::get_crypto_key_version).await;
+        describe::version(name, answer.map_err(failed)?.get_ref())
     }
 
-    async fn await_generated(
+    /// The version as it is when it is no longer being made.
+    async fn generated(
         &self,
         name: &KeyName,
-        number: u64,
+        mut version: Version,
         clock: &dyn Clock,
     ) -> Result<Version> {
-        let asked_at = clock.monotonic();
         loop {
-            let version = self.version(name, number).await?;
             match version.state {
                 State::PendingGeneration => {}
                 State::GenerationFailed => {
-                    return Err(broken_answer("the service could not make the version's material"));
+                    return Err(CryptoError::new(ErrorKind::KeyUnusable, Operation::Configure)
+                        .with_detail("the service could not make the version's material"));
                 }
                 _ => return Ok(version),
             }
-            if clock.monotonic().saturating_sub(asked_at) > GENERATION {
-                return Err(CryptoError::new(ErrorKind::TimedOut, Operation::CreateKey)
-                    .with_detail("the version was asked for and is still being made"));
+            if self.left() < POLL {
+                return Err(CryptoError::new(ErrorKind::TimedOut, Operation::Configure)
+                    .with_detail("the version's material is still being made"));
             }
             clock.sleep(POLL).await;
+            version = self.version(name, version.number).await?;
         }
     }
 
@@ -197,8 +222,8 @@ impl Client {
             name: name.as_str().to_owned(),
             crypto_key_version_id: number.to_string(),
         };
-        let request = self.request("name", name.as_str(), message);
-        let answer = self.kms().update_crypto_key_primary_version(request).await;
+        let named = ("name", name.as_str());
+        let answer = self.kms(named, message, Kms::update_crypto_key_primary_version).await;
         let primary = answer.map_err(failed)?.into_inner().primary;
         let is_primary = primary.is_some_and(|version| version.name == name.version(number));
         if is_primary { Ok(()) } else { Err(broken_answer("another version became the primary")) }
@@ -215,25 +240,26 @@ impl Client {
             }),
             update_mask: Some(mask(&["state"])),
         };
-        let request = self.request("crypto_key_version.name", &version, message);
-        self.kms().update_crypto_key_version(request).await.map_err(failed)?;
+        let named = ("crypto_key_version.name", version.as_str());
+        self.kms(named, message, Kms::update_crypto_key_version).await.map_err(failed)?;
         Ok(())
     }
 
-    pub(crate) async fn destroy_version(&self, name: &KeyName, number: u64) -> Result<()> {
+    /// Schedules a version's destruction; the answer says for when.
+    pub(crate) async fn destroy_version(&self, name: &KeyName, number: u64) -> Result<Version> {
         let version = name.version(number);
         let message = kms::DestroyCryptoKeyVersionRequest { name: version.clone() };
-        let request = self.request("name", &version, message);
-        self.kms().destroy_crypto_key_version(request).await.map_err(failed)?;
-        Ok(())
+        let named = ("name", version.as_str());
+        let answer = self.kms(named, message, Kms::destroy_crypto_key_version).await;
+        describe::version(name, answer.map_err(failed)?.get_ref())
     }
 
     /// Takes a scheduled destruction back; the version is disabled afterwards.
     pub(crate) async fn restore_version(&self, name: &KeyName, number: u64) -> Result<()> {
         let version = name.version(number);
         let message = kms::RestoreCryptoKeyVersionRequest { name: version.clone() };
-        let request = self.request("name", &version, message);
-        self.kms().restore_crypto_key_version(request).await.map_err(failed)?;
+        let named = ("name", version.as_str());
+        self.kms(named, message, Kms::restore_crypto_key_version).await.map_err(failed)?;
         Ok(())
     }
 
@@ -264,8 +290,8 @@ impl Client {
     async fn update(&self, name: &KeyName, key: kms::CryptoKey, fields: &[&str]) -> Result<()> {
         let message =
             kms::UpdateCryptoKeyRequest { crypto_key: Some(key), update_mask: Some(mask(fields)) };
-        let request = self.request("crypto_key.name", name.as_str(), message);
-        self.kms().update_crypto_key(request).await.map_err(failed)?;
+        let named = ("crypto_key.name", name.as_str());
+        self.kms(named, message, Kms::update_crypto_key).await.map_err(failed)?;
         Ok(())
     }
 }

@@ -94,6 +94,7 @@ impl KeyName {
             return ring.key(full);
         }
         match full.split_once("/cryptoKeys/") {
+            Some((own, key)) if own == ring.as_str() && is_id(key) => ring.key(key),
             Some((ring, key))
                 if key.contains("/cryptoKeyVersions/") && RingName::parse(ring).is_ok() =>
             {
@@ -126,6 +127,22 @@ impl KeyName {
     #[cfg(feature = "admin")]
     pub(crate) fn version(&self, number: u64) -> String {
         format!("{}/cryptoKeyVersions/{number}", self.name)
+    }
+
+    /// Whether `answered` is this key's name, or one of its versions', but for the project, which is a number in
+    /// one of them and an id in the other.
+    pub(crate) fn is_by_another_project_name(&self, answered: &str) -> bool {
+        let parts = |name: &'_ str| {
+            let (project, rest) = name.strip_prefix("projects/")?.split_once('/')?;
+            Some((project.bytes().all(|b| b.is_ascii_digit()), rest.to_owned()))
+        };
+        let (Some((by_number, own)), Some((other, rest))) = (parts(&self.name), parts(answered))
+        else {
+            return false;
+        };
+        let version = rest.strip_prefix(own.as_str());
+        by_number != other
+            && version.is_some_and(|v| v.is_empty() || v.starts_with("/cryptoKeyVersions/"))
     }
 
     /// The number in the name of one of this key's versions; `None` for any other name.
@@ -225,6 +242,14 @@ mod tests {
             assert_eq!(number(&format!("{key}/cryptoKeyVersions/{other}")), None, "{other}");
         }
         assert_eq!(number(&format!("{key}2/cryptoKeyVersions/1")), None);
+        let numbered = |name: String| name.replacen("/p-1/", "/123456/", 1);
+        for same in [key.to_string(), format!("{key}/cryptoKeyVersions/1")] {
+            assert!(key.is_by_another_project_name(&numbered(same.clone())), "{same}");
+            assert!(!key.is_by_another_project_name(&same), "{same}");
+        }
+        for other in [format!("{key}2"), format!("{key}/x"), RING.to_owned(), String::new()] {
+            assert!(!key.is_by_another_project_name(&numbered(other.clone())), "{other}");
+        }
         assert_eq!(number(key.as_str()), None);
     }
 }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+#[cfg(any(test, feature = "admin"))]
+use std::time::Duration;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use gcloud_sdk::google::cloud::kms::v1::{GetKeyRingRequest, KeyRing};
@@ -17,7 +19,7 @@ use vault_crypto_core::{
     WrapContext, WrappedKey,
 };
 
-use crate::client::Client;
+use crate::client::{Call, Client, Kms};
 use crate::error::{Verb, classify, invalid};
 use crate::names::{self, KeyName, RingName};
 use crate::transport::{self, BoxError};
@@ -42,7 +44,8 @@ pub struct GcpKmsProvider {
     pub(crate) hsm: bool,
     random: Arc<dyn RandomSource>,
     credentials: GcpCredentials,
-    call_timeout: Duration,
+    /// The connection, and so the login, is the caller's own.
+    injected: bool,
 }
 
 impl GcpKmsProvider {
@@ -58,7 +61,7 @@ impl GcpKmsProvider {
     pub async fn connect(config: GcpKmsConfig) -> Result<Self> {
         config.check()?;
         let client = Client::connect(&config)?;
-        Self::over(client, config)
+        Self::over(client, config, false)
     }
 
     /// Over a transport that the caller made: a `tonic` channel, or one in the SDK's
@@ -74,11 +77,11 @@ impl GcpKmsProvider {
         S::Future: Send + 'static,
     {
         config.check()?;
-        let client = Client::over(transport::boxed(service), Vec::new(), None, &config);
-        Self::over(client, config)
+        let client = Client::over(transport::injected(service), Vec::new(), None, &config);
+        Self::over(client, config, true)
     }
 
-    fn over(client: Client, config: GcpKmsConfig) -> Result<Self> {
+    fn over(client: Client, config: GcpKmsConfig, injected: bool) -> Result<Self> {
         Ok(Self {
             client,
             ring: config.check()?,
@@ -89,7 +92,7 @@ impl GcpKmsProvider {
             clock: config.clock,
             random: config.random,
             credentials: config.credentials,
-            call_timeout: config.call_timeout,
+            injected,
         })
     }
 
@@ -99,10 +102,12 @@ impl GcpKmsProvider {
     /// `PermissionDenied` for a refused login, `Unavailable` where the login service does not answer.
     pub async fn who_am_i(&self) -> Result<String> {
         let in_login = |error: CryptoError| error.in_operation(Operation::LogIn);
-        if !self.client.log_in().await.map_err(in_login)? {
+        if self.injected {
             return Ok("whoever the caller's own connection logs in as".to_owned());
         }
-        self.credentials.principal(self.call_timeout).await.map_err(in_login)
+        let call = self.client.call();
+        call.log_in().await.map_err(in_login)?;
+        self.credentials.principal(call.left()).await.map_err(in_login)
     }
 
     /// What time the service has; `None` where its answer does not say.
@@ -124,30 +129,42 @@ impl GcpKmsProvider {
     async fn ask(&self) -> std::result::Result<tonic::Response<KeyRing>, Status> {
         let name = self.ring.as_str();
         let message = GetKeyRingRequest { name: name.to_owned() };
-        self.client.kms().get_key_ring(self.client.request("name", name, message)).await
+        self.client.call().kms(("name", name), message, Kms::get_key_ring).await
     }
 
-    /// Runs `call` with the key's checked name; errors say operation and key.
+    /// Runs `work` with the key's checked name in a call of its own; errors say operation and key.
     pub(crate) async fn on_key<T>(
         &self,
         key_id: &KeyId,
         operation: Operation,
-        call: impl AsyncFnOnce(&KeyName) -> Result<T>,
+        work: impl AsyncFnOnce(Call<'_>, &KeyName) -> Result<T>,
     ) -> Result<T> {
-        let name = match KeyName::parse(key_id, &self.ring) {
-            Ok(name) => name,
-            Err(error) => return Err(error.in_operation(operation)),
-        };
-        call(&name).await.map_err(|error| match error.operation() {
-            Operation::LogIn => error.with_key_id(&name.key_id()),
-            _ => error.in_operation(operation).with_key_id(&name.key_id()),
-        })
+        let name = self.name(key_id, operation)?;
+        let done = work(self.client.call(), &name).await;
+        done.map_err(|error| told(error, operation, &name))
     }
 
-    async fn wrap(&self, key: &KeyName, plaintext: &SecureBytes, aad: &[u8]) -> Result<WrappedKey> {
-        let sealed = self.client.encrypt(key, plaintext.as_slice(), aad).await?;
-        Ok(WrappedKey::new(sealed.ciphertext, key.key_id(), names::version(sealed.version)))
+    fn name(&self, key_id: &KeyId, operation: Operation) -> Result<KeyName> {
+        KeyName::parse(key_id, &self.ring).map_err(|error| error.in_operation(operation))
     }
+}
+
+/// Says of an error what failed, on which key. That a login failed is said already.
+fn told(error: CryptoError, operation: Operation, key: &KeyName) -> CryptoError {
+    match error.operation() {
+        Operation::LogIn => error.with_key_id(&key.key_id()),
+        _ => error.in_operation(operation).with_key_id(&key.key_id()),
+    }
+}
+
+async fn wrap(
+    call: Call<'_>,
+    key: &KeyName,
+    plaintext: &SecureBytes,
+    aad: &[u8],
+) -> Result<WrappedKey> {
+    let sealed = call.encrypt(key, plaintext.as_slice(), aad).await?;
+    Ok(WrappedKey::new(sealed.ciphertext, key.key_id(), names::version(sealed.version)))
 }
 
 #[async_trait]
@@ -178,10 +195,10 @@ impl KmsProvider for GcpKmsProvider {
     }
 
     async fn generate_data_key(&self, key_id: &KeyId, context: &WrapContext) -> Result<DataKey> {
-        self.on_key(key_id, Operation::GenerateDataKey, async |key| {
+        self.on_key(key_id, Operation::GenerateDataKey, async |call, key| {
             let mut plaintext = SecureBytes::zeroed(DATA_KEY_LEN);
             self.random.fill(plaintext.as_mut_slice())?;
-            let wrapped = self.wrap(key, &plaintext, &binding::wrapped_key(context)).await?;
+            let wrapped = wrap(call, key, &plaintext, &binding::wrapped_key(context)).await?;
             DataKey::new(plaintext, wrapped)
         })
         .await
@@ -193,9 +210,9 @@ impl KmsProvider for GcpKmsProvider {
         plaintext: &SecureBytes,
         context: &WrapContext,
     ) -> Result<WrappedKey> {
-        self.on_key(key_id, Operation::WrapDataKey, async |key| {
+        self.on_key(key_id, Operation::WrapDataKey, async |call, key| {
             check_payload(plaintext.len())?;
-            self.wrap(key, plaintext, &binding::wrapped_key(context)).await
+            wrap(call, key, plaintext, &binding::wrapped_key(context)).await
         })
         .await
     }
@@ -205,9 +222,9 @@ impl KmsProvider for GcpKmsProvider {
         wrapped: &WrappedKey,
         context: &WrapContext,
     ) -> Result<SecureBytes> {
-        self.on_key(&wrapped.key_id, Operation::DecryptDataKey, async |key| {
+        self.on_key(&wrapped.key_id, Operation::DecryptDataKey, async |call, key| {
             check_ciphertext(&wrapped.bytes)?;
-            self.client.decrypt(key, &wrapped.bytes, &binding::wrapped_key(context)).await
+            call.decrypt(key, &wrapped.bytes, &binding::wrapped_key(context)).await
         })
         .await
     }
@@ -218,24 +235,22 @@ impl KmsProvider for GcpKmsProvider {
         to: &KeyId,
         context: &WrapContext,
     ) -> Result<WrappedKey> {
-        let aad = binding::wrapped_key(context);
+        let (operation, aad) = (Operation::RewrapDataKey, binding::wrapped_key(context));
         // Both names are looked at before anything is opened.
-        let target = KeyName::parse(to, &self.ring)
-            .map_err(|error| error.in_operation(Operation::RewrapDataKey))?;
-        let opened = self
-            .on_key(&wrapped.key_id, Operation::RewrapDataKey, async |key| {
-                check_ciphertext(&wrapped.bytes)?;
-                self.client.decrypt(key, &wrapped.bytes, &aad).await
-            })
-            .await?;
-        let wrap = async |key: &KeyName| self.wrap(key, &opened, &aad).await;
-        self.on_key(&target.key_id(), Operation::RewrapDataKey, wrap).await
+        let target = self.name(to, operation)?;
+        self.on_key(&wrapped.key_id, operation, async |call, key| {
+            check_ciphertext(&wrapped.bytes)?;
+            let opened = call.decrypt(key, &wrapped.bytes, &aad).await?;
+            let wrapped = wrap(call, &target, &opened, &aad).await;
+            wrapped.map_err(|error| told(error, operation, &target))
+        })
+        .await
     }
 
     async fn encrypt(&self, key_id: &KeyId, plaintext: &[u8], scope: &Scope) -> Result<Vec<u8>> {
-        self.on_key(key_id, Operation::Encrypt, async |key| {
+        self.on_key(key_id, Operation::Encrypt, async |call, key| {
             check_payload(plaintext.len())?;
-            let sealed = self.client.encrypt(key, plaintext, &binding::payload(scope)).await?;
+            let sealed = call.encrypt(key, plaintext, &binding::payload(scope)).await?;
             Ok(sealed.ciphertext)
         })
         .await
@@ -247,16 +262,16 @@ impl KmsProvider for GcpKmsProvider {
         ciphertext: &[u8],
         scope: &Scope,
     ) -> Result<SecureBytes> {
-        self.on_key(key_id, Operation::Decrypt, async |key| {
+        self.on_key(key_id, Operation::Decrypt, async |call, key| {
             check_ciphertext(ciphertext)?;
-            self.client.decrypt(key, ciphertext, &binding::payload(scope)).await
+            call.decrypt(key, ciphertext, &binding::payload(scope)).await
         })
         .await
     }
 
     async fn describe_key(&self, key_id: &KeyId) -> Result<KeyInfo> {
-        self.on_key(key_id, Operation::DescribeKey, async |key| {
-            self.client.describe(key).await?.told()
+        self.on_key(key_id, Operation::DescribeKey, async |call, key| {
+            call.describe(key).await?.told()
         })
         .await
     }
@@ -290,7 +305,11 @@ impl KmsProvider for GcpKmsProvider {
             return Err(invalid("1 to 1024 random bytes at a time").in_operation(operation));
         }
         let location = self.ring.location();
-        self.client.random(location, len).await.map_err(|error| error.in_operation(operation))
+        self.client
+            .call()
+            .random(location, len)
+            .await
+            .map_err(|error| error.in_operation(operation))
     }
 }
 

@@ -1,22 +1,20 @@
-//! The way to the service: gRPC channels with our roots, timeouts and proxy, each call with its token.
+//! The way to the service: gRPC channels with our roots, timeouts and proxy, or what the caller brought.
 //!
-//! Left to `tonic`: connecting when the first call comes and again when a connection is lost. Calls that
-//! failed are never repeated here.
+//! Left to `tonic`: connecting when the first call comes and again when a connection is lost. Left to
+//! `client.rs`: what each request carries, its token included. Calls that failed are never repeated here.
 
 use std::error::Error;
 use std::fmt;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use gcloud_sdk::{GoogleAuthHeaders, GoogleAuthMiddlewareLayer};
 use http::{Request, Response, Uri};
 use tonic::body::Body;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tower::Service;
 use tower::util::BoxCloneSyncService;
-use tower::{Layer, Service};
 use vault_crypto_core::{CryptoError, ErrorKind, Operation, Result};
 
 use crate::error::invalid;
@@ -24,8 +22,14 @@ use crate::{GcpCredentials, GcpKmsConfig, proxy};
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
-/// What calls go through: a channel, the login around it, and [`Observed`] around both.
-pub(crate) type Transport = BoxCloneSyncService<Request<Body>, Response<Body>, TransportError>;
+/// What calls go through. Every answer is looked at: see [`HttpFailure`].
+#[derive(Clone)]
+pub(crate) enum Transport {
+    /// Our own, by its name: a box around it would cost each call two allocations.
+    Channel(Channel),
+    /// The caller's.
+    Injected(BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>),
+}
 
 /// Why there is no answer. What is inside is looked at by `error.rs`, and goes no further.
 pub(crate) struct TransportError(BoxError);
@@ -48,37 +52,42 @@ impl Error for TransportError {
     }
 }
 
-/// Idle connections are asked for a sign of life this often, while calls wait.
+/// Connections are asked for a sign of life this often, while calls wait.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// Longest time for that sign; a read timeout that is shorter holds instead.
+const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(10);
+const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
-/// The configured connections. Nothing is connected yet, but the login may have started its task.
-pub(crate) fn connect(
-    config: &GcpKmsConfig,
-) -> Result<(Transport, Vec<Transport>, Arc<GoogleAuthHeaders>)> {
+/// The configured connections, at least one. Nothing is connected yet.
+pub(crate) fn connect(config: &GcpKmsConfig) -> Result<(Transport, Vec<Transport>)> {
     let uri: Uri = config
         .endpoint
         .parse()
         .map_err(|_| invalid("the endpoint is no URL; it is https://host[:port]"))?;
     check_endpoint(&uri, &config.credentials)?;
-    let headers = Arc::new(GoogleAuthHeaders::from(config.credentials.build()?));
-    let connection = || {
-        let layer = GoogleAuthMiddlewareLayer::new(Arc::clone(&headers), None)
-            .map_err(|_| unusable("the headers of calls"))?;
-        Ok(boxed(layer.layer(channel(&uri, config)?)))
+    // Once for all connections: the system's roots are read from files.
+    let endpoint = endpoint(&uri, config)?;
+    let connection = || match &config.proxy {
+        Some(proxy) => {
+            let connector = proxy::connector(proxy, &uri)?;
+            Ok(Transport::Channel(endpoint.connect_with_connector_lazy(connector)))
+        }
+        None => Ok(Transport::Channel(endpoint.connect_lazy())),
     };
+    let first = connection()?;
     let more: Result<_> = (1..config.connections).map(|_| connection()).collect();
-    let first: Result<_> = connection();
-    Ok((first?, more?, headers))
+    Ok((first, more?))
 }
 
 /// Makes any service that speaks gRPC the way to the service.
-pub(crate) fn boxed<S>(service: S) -> Transport
+pub(crate) fn injected<S>(service: S) -> Transport
 where
     S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + Sync + 'static,
     S::Error: Into<BoxError>,
     S::Future: Send + 'static,
 {
-    BoxCloneSyncService::new(Observed(service))
+    use tower::ServiceExt as _;
+    Transport::Injected(BoxCloneSyncService::new(service.map_err(Into::into)))
 }
 
 fn check_endpoint(uri: &Uri, credentials: &GcpCredentials) -> Result<()> {
@@ -108,24 +117,25 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn channel(uri: &Uri, config: &GcpKmsConfig) -> Result<Channel> {
-    let mut endpoint = Endpoint::from(uri.clone())
+fn endpoint(uri: &Uri, config: &GcpKmsConfig) -> Result<Endpoint> {
+    let endpoint = Endpoint::from(uri.clone())
+        .user_agent(USER_AGENT)
+        .map_err(|_| unusable("the name of this client"))?
         .connect_timeout(config.connect_timeout)
         .tcp_keepalive(Some(KEEP_ALIVE * 2))
         .http2_keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(config.read_timeout);
-    if uri.scheme_str() == Some("https") {
-        let tls = ClientTlsConfig::new().timeout(config.connect_timeout);
-        let tls = match &config.roots_pem {
-            Some(pem) => tls.ca_certificate(checked_roots(pem)?),
-            None => tls.with_webpki_roots(),
-        };
-        endpoint = endpoint.tls_config(tls).map_err(|_| unusable("the TLS settings"))?;
+        .keep_alive_timeout(config.read_timeout.min(KEEP_ALIVE_ANSWER));
+    if uri.scheme_str() != Some("https") {
+        return Ok(endpoint);
     }
-    match &config.proxy {
-        Some(proxy) => Ok(endpoint.connect_with_connector_lazy(proxy::connector(proxy, uri)?)),
-        None => Ok(endpoint.connect_lazy()),
-    }
+    let tls = ClientTlsConfig::new().timeout(config.connect_timeout);
+    let tls = match &config.roots_pem {
+        Some(pem) => tls.ca_certificate(checked_roots(pem)?),
+        None => tls.with_native_roots(),
+    };
+    endpoint.tls_config(tls).map_err(|_| {
+        unusable("the TLS settings (without roots of its own it needs those of the system)")
+    })
 }
 
 /// A file with no certificate in it would mean that no server is trusted, told only at the first call.
@@ -159,38 +169,54 @@ impl fmt::Display for HttpFailure {
 
 impl Error for HttpFailure {}
 
-/// Keeps the HTTP status and `retry-after` of what a load balancer answered, which gRPC would lose.
-#[derive(Debug, Clone)]
-struct Observed<S>(S);
-
-impl<S> Service<Request<Body>> for Observed<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>>,
-    S::Error: Into<BoxError>,
-    S::Future: Send + 'static,
-{
+impl Service<Request<Body>> for Transport {
     type Response = Response<Body>;
     type Error = TransportError;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, TransportError>> + Send>>;
+    type Future = Answering;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        self.0.poll_ready(cx).map_err(|error| TransportError(error.into()))
+        match self {
+            Self::Channel(channel) => channel.poll_ready(cx).map_err(Into::into),
+            Self::Injected(service) => service.poll_ready(cx),
+        }
+        .map_err(TransportError)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let answer = self.0.call(request);
-        Box::pin(async move {
-            let answer = answer.await.map_err(|error| TransportError(error.into()))?;
-            if answer.status().is_success() || answer.headers().contains_key("grpc-status") {
-                return Ok(answer);
-            }
-            let header = answer.headers().get(http::header::RETRY_AFTER);
-            let seconds = header.and_then(|value| value.to_str().ok()?.parse().ok());
-            let status = answer.status().as_u16();
-            let retry_after = seconds.map(Duration::from_secs);
-            Err(TransportError(HttpFailure { status, retry_after }.into()))
-        })
+    fn call(&mut self, request: Request<Body>) -> Answering {
+        match self {
+            Self::Channel(channel) => Answering::Channel(channel.call(request)),
+            Self::Injected(service) => Answering::Injected(service.call(request)),
+        }
     }
+}
+
+/// An answer on its way. It keeps the HTTP status and `retry-after` of what a load balancer answered, which
+/// gRPC would lose.
+pub(crate) enum Answering {
+    Channel(<Channel as Service<Request<Body>>>::Future),
+    Injected(Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>),
+}
+
+impl Future for Answering {
+    type Output = Result<Response<Body>, TransportError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = match self.get_mut() {
+            Self::Channel(answer) => ready!(Pin::new(answer).poll(cx)).map_err(Into::into),
+            Self::Injected(answer) => ready!(answer.as_mut().poll(cx)),
+        };
+        Poll::Ready(answer.and_then(of_the_service).map_err(TransportError))
+    }
+}
+
+fn of_the_service(answer: Response<Body>) -> Result<Response<Body>, BoxError> {
+    if answer.status().is_success() || answer.headers().contains_key("grpc-status") {
+        return Ok(answer);
+    }
+    let header = answer.headers().get(http::header::RETRY_AFTER);
+    let seconds = header.and_then(|value| value.to_str().ok()?.parse().ok());
+    let status = answer.status().as_u16();
+    Err(HttpFailure { status, retry_after: seconds.map(Duration::from_secs) }.into())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use gcloud_sdk::google::iam::v1 as iam;
 use vault_crypto_core::{Operation, Result};
 
 use super::CloudKmsClient;
+use crate::client::Iam;
 use crate::error::{Verb, broken_answer, classify, invalid};
 
 /// The version that carries conditions (<https://cloud.google.com/iam/docs/policies#versions>).
@@ -93,13 +94,11 @@ impl CloudKmsClient {
     /// `KeyNotFound`, `PermissionDenied`, `InvalidInput`, or what the service says.
     pub async fn get_iam_policy(&self, resource: IamResource<'_>) -> Result<IamPolicy> {
         let name = self.resource_name(resource)?;
-        self.logged("GetIamPolicy", Operation::DescribeKey, &name, async || {
+        self.logged("GetIamPolicy", Operation::DescribeKey, &name, async |call| {
             let options = iam::GetPolicyOptions { requested_policy_version: POLICY_VERSION };
             let message =
                 iam::GetIamPolicyRequest { resource: name.clone(), options: Some(options) };
-            let client = &self.provider.client;
-            let request = client.request("resource", &name, message);
-            let answer = client.iam().get_iam_policy(request).await;
+            let answer = call.iam(&name, message, Iam::get_iam_policy).await;
             let policy = answer.map_err(|status| classify(&status, Verb::Other))?.into_inner();
             if policy.etag.is_empty() {
                 return Err(broken_answer("the service answered a policy without its etag"));
@@ -120,7 +119,7 @@ impl CloudKmsClient {
         policy: &IamPolicy,
     ) -> Result<IamPolicy> {
         let name = self.resource_name(resource)?;
-        self.logged("SetIamPolicy", Operation::TagKey, &name, async || {
+        self.logged("SetIamPolicy", Operation::TagKey, &name, async |call| {
             let mut policy = policy.0.clone();
             policy.version = POLICY_VERSION;
             let message = iam::SetIamPolicyRequest {
@@ -128,9 +127,7 @@ impl CloudKmsClient {
                 policy: Some(policy),
                 ..Default::default()
             };
-            let client = &self.provider.client;
-            let request = client.request("resource", &name, message);
-            let answer = client.iam().set_iam_policy(request).await;
+            let answer = call.iam(&name, message, Iam::set_iam_policy).await;
             Ok(IamPolicy(answer.map_err(|status| classify(&status, Verb::Other))?.into_inner()))
         })
         .await
@@ -146,7 +143,7 @@ impl CloudKmsClient {
         permissions: &[&str],
     ) -> Result<Vec<String>> {
         let name = self.resource_name(resource)?;
-        self.logged("TestIamPermissions", Operation::DescribeKey, &name, async || {
+        self.logged("TestIamPermissions", Operation::DescribeKey, &name, async |call| {
             if permissions.iter().any(|permission| permission.contains('*')) {
                 return Err(invalid("permissions are named one by one, without *"));
             }
@@ -154,9 +151,7 @@ impl CloudKmsClient {
                 resource: name.clone(),
                 permissions: permissions.iter().map(|name| (*name).to_owned()).collect(),
             };
-            let client = &self.provider.client;
-            let request = client.request("resource", &name, message);
-            let answer = client.iam().test_iam_permissions(request).await;
+            let answer = call.iam(&name, message, Iam::test_iam_permissions).await;
             let held = answer.map_err(|status| classify(&status, Verb::Other))?.into_inner();
             Ok(held.permissions)
         })

@@ -12,9 +12,9 @@ use vault_crypto_core::{CryptoError, ErrorKind, Operation, Result, SecureBytes};
 
 use super::{CloudKmsClient, CryptographicKey, KeyRing, KeyVersion};
 use crate::admin::check_period;
-use crate::client::{checksum, matches, secret};
+use crate::client::{Call, Kms, checksum, matches, secret};
 use crate::crypt::{Attempt, undamaged};
-use crate::error::{Verb, broken_answer, invalid};
+use crate::error::{Verb, after, another_key, broken_answer, invalid};
 use crate::manage::NewKey;
 use crate::names::KeyName;
 
@@ -25,8 +25,8 @@ impl CloudKmsClient {
     /// `Conflict` if it exists, `InvalidInput`, or what the service says.
     pub async fn create_key_ring(&self, key_ring: &str) -> Result<KeyRing> {
         let ring = self.ring_name(key_ring)?;
-        self.logged("CreateKeyRing", Operation::CreateKey, ring.as_str(), async || {
-            self.provider.client.create_ring(&ring).await.map(KeyRing::from)
+        self.logged("CreateKeyRing", Operation::CreateKey, ring.as_str(), async |call| {
+            call.create_ring(&ring).await.map(KeyRing::from)
         })
         .await
     }
@@ -37,8 +37,8 @@ impl CloudKmsClient {
     /// `KeyNotFound`, `InvalidInput`, or what the service says.
     pub async fn get_key_ring(&self, key_ring: &str) -> Result<KeyRing> {
         let ring = self.ring_name(key_ring)?;
-        self.logged("GetKeyRing", Operation::DescribeKey, ring.as_str(), async || {
-            self.provider.client.ring(&ring).await.map(KeyRing::from)
+        self.logged("GetKeyRing", Operation::DescribeKey, ring.as_str(), async |call| {
+            call.ring(&ring).await.map(KeyRing::from)
         })
         .await
     }
@@ -49,8 +49,8 @@ impl CloudKmsClient {
     /// What the service says.
     pub async fn list_key_rings(&self) -> Result<Vec<KeyRing>> {
         let location = format!("projects/{}/locations/{}", self.project, self.location);
-        self.logged("ListKeyRings", Operation::ListKeys, &location, async || {
-            let rings = self.provider.client.rings(&location).await?;
+        self.logged("ListKeyRings", Operation::ListKeys, &location, async |call| {
+            let rings = call.rings(&location).await?;
             Ok(rings.into_iter().map(KeyRing::from).collect())
         })
         .await
@@ -67,7 +67,7 @@ impl CloudKmsClient {
         key: &str,
         algorithm: &str,
     ) -> Result<CryptographicKey> {
-        self.on_key("CreateCryptoKey", Operation::CreateKey, (key_ring, key), async |name| {
+        self.on_key("CreateCryptoKey", Operation::CreateKey, (key_ring, key), async |call, name| {
             let (purpose, algorithm) = known(algorithm)?;
             let provider = &self.provider;
             let new = NewKey {
@@ -77,8 +77,7 @@ impl CloudKmsClient {
                 labels: BTreeMap::new(),
                 destroy_delay: provider.destroy_delay,
             };
-            provider.client.create_key(name, new, provider.clock.as_ref()).await?;
-            Ok(provider.client.describe(name).await?.into())
+            Ok(call.create_key(name, new, provider.clock.as_ref()).await?.into())
         })
         .await
     }
@@ -88,8 +87,8 @@ impl CloudKmsClient {
     /// # Errors
     /// `KeyNotFound`, `InvalidInput`, or what the service says.
     pub async fn get_key(&self, key_ring: &str, key: &str) -> Result<CryptographicKey> {
-        self.on_key("GetCryptoKey", Operation::DescribeKey, (key_ring, key), async |name| {
-            Ok(self.provider.client.describe(name).await?.into())
+        self.on_key("GetCryptoKey", Operation::DescribeKey, (key_ring, key), async |call, name| {
+            Ok(call.describe(name).await?.into())
         })
         .await
     }
@@ -100,10 +99,10 @@ impl CloudKmsClient {
     /// `KeyNotFound` for an unknown ring, or what the service says.
     pub async fn list_keys(&self, key_ring: &str) -> Result<Vec<CryptographicKey>> {
         let ring = self.ring_name(key_ring)?;
-        self.logged("ListCryptoKeys", Operation::ListKeys, ring.as_str(), async || {
+        self.logged("ListCryptoKeys", Operation::ListKeys, ring.as_str(), async |call| {
             let mut keys = Vec::new();
-            for name in self.provider.client.keys(&ring).await? {
-                keys.push(self.provider.client.describe(&name).await?.into());
+            for (name, key) in call.keys(&ring).await? {
+                keys.push(call.with_versions(&name, key).await?.into());
             }
             Ok(keys)
         })
@@ -115,15 +114,21 @@ impl CloudKmsClient {
     /// # Errors
     /// `KeyNotFound`, or what the service says. If making the version the primary fails, it exists and waits.
     pub async fn rotate_key(&self, key_ring: &str, key: &str) -> Result<KeyVersion> {
-        self.on_key("CreateCryptoKeyVersion", Operation::RotateKey, (key_ring, key), async |name| {
-            let client = &self.provider.client;
-            let purpose = client.key(name).await?.purpose();
-            let made = client.create_version(name, self.provider.clock.as_ref()).await?;
-            if purpose == Purpose::EncryptDecrypt {
-                client.set_primary(name, made.number).await?;
-            }
-            self.version(name, made.number).await
-        })
+        self.on_key(
+            "CreateCryptoKeyVersion",
+            Operation::RotateKey,
+            (key_ring, key),
+            async |call, name| {
+                let purpose = call.key(name).await?.purpose();
+                let made = call.create_version(name, self.provider.clock.as_ref()).await?;
+                if purpose == Purpose::EncryptDecrypt {
+                    call.set_primary(name, made.number).await.map_err(|error| {
+                        after("a version was made, but is not the primary", error)
+                    })?;
+                }
+                version_now(call, name, made.number).await
+            },
+        )
         .await
     }
 
@@ -141,13 +146,13 @@ impl CloudKmsClient {
             "UpdateCryptoKey",
             Operation::SetRotationPeriod,
             (key_ring, key),
-            async |name| {
+            async |call, name| {
                 let schedule = match period {
                     Some(period) => Some((check_period(period)?, self.provider.after(period)?)),
                     None => None,
                 };
-                self.provider.client.set_schedule(name, schedule).await?;
-                Ok(self.provider.client.describe(name).await?.into())
+                call.set_schedule(name, schedule).await?;
+                Ok(call.describe(name).await?.into())
             },
         )
         .await
@@ -163,10 +168,15 @@ impl CloudKmsClient {
         key: &str,
         version: u64,
     ) -> Result<KeyVersion> {
-        self.on_key("UpdateCryptoKeyVersion", Operation::EnableKey, (key_ring, key), async |name| {
-            self.provider.client.set_state(name, version, State::Enabled).await?;
-            self.version(name, version).await
-        })
+        self.on_key(
+            "UpdateCryptoKeyVersion",
+            Operation::EnableKey,
+            (key_ring, key),
+            async |call, name| {
+                call.set_state(name, version, State::Enabled).await?;
+                version_now(call, name, version).await
+            },
+        )
         .await
     }
 
@@ -184,9 +194,9 @@ impl CloudKmsClient {
             "UpdateCryptoKeyVersion",
             Operation::DisableKey,
             (key_ring, key),
-            async |name| {
-                self.provider.client.set_state(name, version, State::Disabled).await?;
-                self.version(name, version).await
+            async |call, name| {
+                call.set_state(name, version, State::Disabled).await?;
+                version_now(call, name, version).await
             },
         )
         .await
@@ -203,9 +213,9 @@ impl CloudKmsClient {
         version: u64,
     ) -> Result<KeyVersion> {
         let operation = Operation::ScheduleKeyDeletion;
-        self.on_key("DestroyCryptoKeyVersion", operation, (key_ring, key), async |name| {
-            self.provider.client.destroy_version(name, version).await?;
-            self.version(name, version).await
+        self.on_key("DestroyCryptoKeyVersion", operation, (key_ring, key), async |call, name| {
+            call.destroy_version(name, version).await?;
+            version_now(call, name, version).await
         })
         .await
     }
@@ -221,9 +231,9 @@ impl CloudKmsClient {
         version: u64,
     ) -> Result<KeyVersion> {
         let operation = Operation::CancelKeyDeletion;
-        self.on_key("RestoreCryptoKeyVersion", operation, (key_ring, key), async |name| {
-            self.provider.client.restore_version(name, version).await?;
-            self.version(name, version).await
+        self.on_key("RestoreCryptoKeyVersion", operation, (key_ring, key), async |call, name| {
+            call.restore_version(name, version).await?;
+            version_now(call, name, version).await
         })
         .await
     }
@@ -233,23 +243,10 @@ impl CloudKmsClient {
     /// # Errors
     /// `KeyNotFound`, `KeyUnusable`, `InvalidInput` for a symmetric key.
     pub async fn get_public_key(&self, key_ring: &str, key: &str, version: u64) -> Result<String> {
-        self.on_key("GetPublicKey", Operation::DescribeKey, (key_ring, key), async |name| {
-            undamaged(|| self.public_key_once(name, version)).await
+        self.on_key("GetPublicKey", Operation::DescribeKey, (key_ring, key), async |call, name| {
+            undamaged(|| public_key_once(call, name, version)).await
         })
         .await
-    }
-
-    async fn public_key_once(&self, name: &KeyName, version: u64) -> Result<String, Attempt> {
-        let (client, version) = (&self.provider.client, name.version(version));
-        let message = kms::GetPublicKeyRequest { name: version.clone(), ..Default::default() };
-        let answer = client.kms().get_public_key(client.request("name", &version, message)).await;
-        let answer = answer.map_err(|status| Attempt::of(&status, Verb::Other))?.into_inner();
-        if answer.name != version {
-            let detail = "the service answered with the public key of another version";
-            return Err(Attempt::Failed(broken_answer(detail)));
-        }
-        let whole = matches(answer.pem.as_bytes(), answer.pem_crc32c);
-        if whole { Ok(answer.pem) } else { Err(Attempt::Damaged) }
     }
 
     /// Decrypts what was encrypted with the public half of `version` (RSA-OAEP, no label).
@@ -264,43 +261,52 @@ impl CloudKmsClient {
         ciphertext: impl AsRef<[u8]>,
     ) -> Result<SecureBytes> {
         let bytes = ciphertext.as_ref();
-        self.on_key("AsymmetricDecrypt", Operation::Decrypt, (key_ring, key), async |name| {
-            undamaged(|| self.asymmetric_decrypt_once(name, version, bytes)).await
+        self.on_key("AsymmetricDecrypt", Operation::Decrypt, (key_ring, key), async |call, name| {
+            undamaged(|| asymmetric_decrypt_once(call, name, version, bytes)).await
         })
         .await
     }
+}
 
-    async fn asymmetric_decrypt_once(
-        &self,
-        name: &KeyName,
-        version: u64,
-        ciphertext: &[u8],
-    ) -> Result<SecureBytes, Attempt> {
-        let (client, version) = (&self.provider.client, name.version(version));
-        let message = kms::AsymmetricDecryptRequest {
-            name: version.clone(),
-            ciphertext: ciphertext.to_vec(),
-            ciphertext_crc32c: checksum(ciphertext),
-        };
-        let request = client.request("name", &version, message);
-        let answer = client.kms().asymmetric_decrypt(request).await;
-        let mut answer = answer.map_err(|status| Attempt::of(&status, Verb::Open))?.into_inner();
-        let plaintext = secret(&mut answer.plaintext);
-        let whole = matches(plaintext.as_slice(), answer.plaintext_crc32c);
-        if whole && answer.verified_ciphertext_crc32c {
-            Ok(plaintext)
-        } else {
-            Err(Attempt::Damaged)
-        }
+async fn public_key_once(call: Call<'_>, name: &KeyName, version: u64) -> Result<String, Attempt> {
+    let version = name.version(version);
+    let message = kms::GetPublicKeyRequest { name: version.clone(), ..Default::default() };
+    let answer = call.kms(("name", &version), message, Kms::get_public_key).await;
+    let answer = answer.map_err(|status| Attempt::of(&status, Verb::Other))?.into_inner();
+    if answer.name != version {
+        return Err(Attempt::Failed(another_key(name, &answer.name)));
     }
+    let whole = matches(answer.pem.as_bytes(), answer.pem_crc32c);
+    if whole { Ok(answer.pem) } else { Err(Attempt::Damaged) }
+}
 
-    /// What the version is now, as its key tells it.
-    async fn version(&self, name: &KeyName, number: u64) -> Result<KeyVersion> {
-        let key = CryptographicKey::from(self.provider.client.describe(name).await?);
-        let number = number.to_string();
-        let found = key.versions.into_iter().find(|version| version.version.as_str() == number);
-        found.ok_or_else(|| broken_answer("the service does not list the version that it changed"))
-    }
+async fn asymmetric_decrypt_once(
+    call: Call<'_>,
+    name: &KeyName,
+    version: u64,
+    ciphertext: &[u8],
+) -> Result<SecureBytes, Attempt> {
+    let version = name.version(version);
+    let message = kms::AsymmetricDecryptRequest {
+        name: version.clone(),
+        ciphertext: ciphertext.to_vec(),
+        ciphertext_crc32c: checksum(ciphertext),
+    };
+    let answer = call.kms(("name", &version), message, Kms::asymmetric_decrypt).await;
+    let mut answer = answer.map_err(|status| Attempt::of(&status, Verb::Open))?.into_inner();
+    let plaintext = secret(&mut answer.plaintext);
+    let whole = matches(plaintext.as_slice(), answer.plaintext_crc32c);
+    let verified = whole && answer.verified_ciphertext_crc32c;
+    if verified { Ok(plaintext) } else { Err(Attempt::Damaged) }
+}
+
+/// What a version is now that it was changed, as its key tells it.
+async fn version_now(call: Call<'_>, name: &KeyName, number: u64) -> Result<KeyVersion> {
+    let described = call.describe(name).await;
+    let described = described.map_err(|error| after("the version was changed", error))?;
+    let (key, number) = (CryptographicKey::from(described), number.to_string());
+    let found = key.versions.into_iter().find(|version| version.version.as_str() == number);
+    found.ok_or_else(|| broken_answer("the service does not list the version that it changed"))
 }
 
 fn known(algorithm: &str) -> Result<(Purpose, Algorithm)> {

@@ -3,7 +3,7 @@
 use vault_crypto_core::{ErrorKind, KmsProvider};
 use vault_testkit::fakes::google::CrcFault;
 
-use super::support::{Service, context, kind, scope, sentence};
+use super::support::{Service, context, kind, scope};
 
 const FAULTS: [CrcFault; 4] = [
     CrcFault::RequestDamaged,
@@ -80,9 +80,22 @@ async fn an_answer_under_another_name_is_not_believed() {
         key.to_string(),
         format!("{key}/cryptoKeyVersions/0"),
         format!("{key}/cryptoKeyVersions/1/x"),
+        String::new(),
     ] {
         service.fake.answer_next_name(&name);
-        let wrapped = service.kms.generate_data_key(&key, &context()).await;
-        assert!(sentence(wrapped).contains("another key"), "{name}");
+        let error = service.kms.generate_data_key(&key, &context()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.to_string().contains("answered for another key"), "{name} {error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_that_the_service_names_otherwise_is_told() {
+    let service = Service::start().await;
+    let key = service.key("cards").await;
+    let numbered = key.as_str().replace("acme-prod", "123456789");
+    service.fake.answer_next_name(&format!("{numbered}/cryptoKeyVersions/1"));
+    let error = service.kms.generate_data_key(&key, &context()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput, "asking again does not help");
+    assert!(error.to_string().contains("an id and a number"), "{error}");
 }

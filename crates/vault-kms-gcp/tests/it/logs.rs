@@ -32,7 +32,7 @@ async fn no_level_of_the_log_holds_a_secret_or_a_word_of_the_service() {
         kms.decrypt(&key, &sealed, &scope()).await.unwrap_err();
     }
     let text = log.heard();
-    assert!(text.contains("gcloud_sdk") && text.contains("h2::"), "nothing was logged");
+    assert!(text.contains("h2::"), "nothing was logged");
     let secrets: [(&str, &[u8]); 5] = [
         ("the data key", data_key.plaintext().as_slice()),
         ("the payload", PAYLOAD),

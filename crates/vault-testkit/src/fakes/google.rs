@@ -244,6 +244,11 @@ impl FakeCloudKms {
         self.service.state().knobs.empty_first_pages = empty;
     }
 
+    /// Whether lists go round in a circle for ever.
+    pub fn never_end_lists(&self, endless: bool) {
+        self.service.state().knobs.endless_lists = endless;
+    }
+
     /// How long new versions stay in `PENDING_GENERATION`.
     pub fn generate_slowly(&self, takes: Duration) {
         self.service.state().knobs.generation = takes;

@@ -46,6 +46,8 @@ pub(super) struct Knobs {
     /// The name that the next `Encrypt` answers instead of the version's.
     pub(super) answered_name: Option<String>,
     pub(super) empty_first_pages: bool,
+    /// Every page of a list names the page before it as the next.
+    pub(super) endless_lists: bool,
     /// How long the generation of a version takes.
     pub(super) generation: Duration,
 }

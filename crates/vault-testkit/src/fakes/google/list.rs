@@ -46,6 +46,10 @@ pub(super) fn page<'a, T>(
     let start = start.filter(|start| *start <= all.len());
     let start: usize = start.ok_or_else(|| status::invalid("The page_token is not valid."))?;
     let end = all.len().min(start + size);
-    let next = if end < all.len() { format!("{TOKEN}{end}") } else { String::new() };
+    let next = match end < all.len() {
+        _ if state.knobs.endless_lists => format!("{TOKEN}0"),
+        true => format!("{TOKEN}{end}"),
+        false => String::new(),
+    };
     Ok(Page { items: all.get(start..end).unwrap_or_default(), next, total })
 }
