@@ -60,8 +60,8 @@ impl PassphraseCost {
     /// Cost and salt of a slot, refused where they pass `limit`. Nothing is allocated for them.
     ///
     /// # Errors
-    /// [`ErrorKind::AuthenticationFailed`] for parameters that the format does not have,
-    /// [`ErrorKind::LimitExceeded`] for those beyond `limit`.
+    /// [`ErrorKind::AuthenticationFailed`] for parameters that the format does not have (docs/FORMAT.md
+    /// section 6.5), [`ErrorKind::LimitExceeded`] for those beyond `limit`, which is the reader's own.
     pub(super) fn decode(parameters: &[u8], limit: Self) -> Result<(Self, [u8; SALT_LEN])> {
         let fields = || {
             let (memory_kib, rest) = parameters.split_first_chunk()?;
@@ -74,13 +74,13 @@ impl PassphraseCost {
         let failed = || CryptoError::authentication_failed(Operation::Open);
         let (memory_kib, passes, lanes, salt) = fields().ok_or_else(failed)?;
         let cost = Self(Argon2Params::new(memory_kib, passes, lanes));
+        // Above the format's own limits, or impossible: no pass, no lane, too little memory.
+        cost.0.check().map_err(|_| failed())?;
         if cost.exceeds(limit) {
             return Err(CryptoError::new(ErrorKind::LimitExceeded, Operation::Open).with_detail(
                 format!("its passphrase slot asks for {cost}; this reader's limit is {limit}"),
             ));
         }
-        // What is left is impossible: no pass, no lane, too little memory.
-        cost.0.check().map_err(|_| failed())?;
         Ok((cost, salt))
     }
 
@@ -138,10 +138,11 @@ mod tests {
     fn what_passes_the_limit_is_refused_by_any_of_the_three() {
         let limit = PassphraseCost::DEFAULT_LIMIT;
         assert!(PassphraseCost::decode(&parameters(256 << 10, 8, 16), limit).is_ok());
-        for (m, t, p) in [((256 << 10) + 1, 8, 16), (256 << 10, 9, 16), (256 << 10, 8, 17)] {
-            assert_eq!(refused(&parameters(m, t, p), limit), ErrorKind::LimitExceeded);
+        for (m, t) in [((256 << 10) + 1, 8), (256 << 10, 9), (1 << 20, 16)] {
+            assert_eq!(refused(&parameters(m, t, 16), limit), ErrorKind::LimitExceeded);
         }
-        assert_eq!(refused(&parameters(u32::MAX, u32::MAX, 255), limit), ErrorKind::LimitExceeded);
+        let limit = PassphraseCost::new(64, 1, 2).unwrap();
+        assert_eq!(refused(&parameters(64, 1, 3), limit), ErrorKind::LimitExceeded);
     }
 
     #[test]
@@ -153,13 +154,18 @@ mod tests {
             parameters(64, 0, 1),
             parameters(64, 1, 0),
             parameters(127, 1, 16),
+            parameters((1 << 20) + 1, 1, 1),
+            parameters(1 << 20, 17, 1),
+            parameters(1 << 20, 1, 17),
+            parameters(u32::MAX, u32::MAX, 255),
             right[1..].to_vec(),
             [&*right, &[0]].concat(),
             Vec::new(),
         ];
         for bytes in wrong {
-            let kind = refused(&bytes, PassphraseCost::MAX);
-            assert_eq!(kind, ErrorKind::AuthenticationFailed, "{bytes:?}");
+            for limit in [PassphraseCost::MAX, PassphraseCost::DEFAULT_LIMIT] {
+                assert_eq!(refused(&bytes, limit), ErrorKind::AuthenticationFailed, "{bytes:?}");
+            }
         }
     }
 }
