@@ -1,6 +1,7 @@
 //! From a header to its data key: match slots, ask whom they belong to, verify the MAC (docs/FORMAT.md
 //! section 9, steps 1 to 6).
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use vault_crypto_core::derive::DataKeySecret;
@@ -33,6 +34,17 @@ pub struct OpenedBy {
     pub together_with: Vec<OpenedBy>,
     /// The number of the allowed key.
     pub(crate) entry: usize,
+    /// The keys of all slots of a branch key's entry, where one stands behind: a compact record names
+    /// none of them. Empty for a header, which stands before its messages.
+    pub(crate) branch_keys: Arc<[KeyId]>,
+}
+
+impl OpenedBy {
+    /// Whether `key_id` wrapped what was opened, as far as this tells.
+    pub(crate) fn is_of(&self, key_id: &KeyId) -> bool {
+        let others = self.together_with.iter().map(|other| &other.key_id);
+        others.chain([&self.key_id]).chain(&*self.branch_keys).any(|id| id == key_id)
+    }
 }
 
 /// A verified header's data key.
@@ -291,6 +303,7 @@ impl<'a> Opening<'a> {
             version: slot.version.clone(),
             together_with: Vec::new(),
             entry: number,
+            branch_keys: Arc::default(),
         };
         Ok(vec![Got { payload, secret, opened_by }])
     }

@@ -39,7 +39,9 @@ impl EnvelopeEncryption {
                 .with_detail("the branch key needs several parties to open"));
         }
         let unlocked = self.unlock(parsed).await?;
-        let (secret, opened_by) = (unlocked.secret, unlocked.opened_by);
+        let (secret, mut opened_by) = (unlocked.secret, unlocked.opened_by);
+        let slots = &parsed.header.slots;
+        opened_by.branch_keys = slots.iter().map(|slot| slot.key_id_text().into()).collect();
         Ok(Opened { key: secret.into_branch_key(), opened_by })
     }
 }

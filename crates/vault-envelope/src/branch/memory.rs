@@ -26,7 +26,7 @@ pub(super) type Versions = BTreeSet<u32>;
 /// A branch key at hand.
 pub(super) struct HeldKey {
     pub(super) version: u32,
-    /// Which slot of the branch's entry opened.
+    /// Which slot of the branch's entry opened, and whose the others are.
     pub(super) opened_by: OpenedBy,
     pub(super) key: Locked<[u8; DATA_KEY_LEN]>,
     pub(super) expires: Duration,
@@ -140,7 +140,7 @@ impl Memory {
         let mut shelf = self.lock();
         shelf.invalidations += 1;
         match what {
-            Invalidation::Key(key_id) => shelf.wipe(|_, key| key.opened_by.key_id == *key_id),
+            Invalidation::Key(key_id) => shelf.wipe(|_, key| key.opened_by.is_of(key_id)),
             Invalidation::Scope(scope) => {
                 let gone = branch_name(scope);
                 shelf.wipe(|name, _| *name == gone);

@@ -239,6 +239,7 @@ impl EnvelopeEncryption {
                 version: at.version.clone(),
                 together_with: Vec::new(),
                 entry,
+                branch_keys: Arc::default(),
             })
         })
     }

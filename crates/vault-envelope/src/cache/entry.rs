@@ -313,11 +313,7 @@ impl Kept for CachedKey {
             Invalidation::Everything => true,
             Invalidation::Scope(scope) => self.is_of(scope),
             Invalidation::Key(key_id) => {
-                let opened = self.opened_by().is_some_and(|by| {
-                    let others = by.together_with.iter().map(|other| &other.key_id);
-                    others.chain([&by.key_id]).any(|id| id == key_id)
-                });
-                opened
+                self.opened_by().is_some_and(|by| by.is_of(key_id))
                     || parse(&self.front).is_ok_and(|parsed| {
                         let slots = &parsed.header.slots;
                         slots.iter().any(|slot| slot.key_id == key_id.as_str().as_bytes())

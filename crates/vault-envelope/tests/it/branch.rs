@@ -253,6 +253,31 @@ fn invalidating_a_scope_a_key_or_all_asks_the_kms_again() {
     assert_eq!(unwraps_after(Invalidation::Key("another".into())), 0);
 }
 
+/// A record under a branch names no key, so the branch's entry has to.
+#[test]
+fn invalidating_a_key_forgets_what_it_wrapped_whichever_slot_opened() {
+    use vault_envelope::{Invalidation, Recipient, Recipients};
+    let world = World::new();
+    let second = world.kms.add_key("second").unwrap();
+    let other = world.kms.add_key("other").unwrap();
+    let parties = [world.key.clone(), second.clone()];
+    let process = EnvelopeEncryption::to(Recipients::all(
+        parties.clone().map(|key| Recipient::kms(world.kms.clone(), key)),
+    ))
+    .clock(Arc::new(world.clock.clone()))
+    .branch_keys(BranchKeys::new(world.storage.clone()))
+    .build()
+    .unwrap();
+    let sealed = world.seal(&process);
+    for (key, unwraps) in [(&parties[0], 1), (&second, 1), (&other, 0)] {
+        assert!(world.opens(&process, &sealed));
+        let before = process.branch_stats().unwraps;
+        process.cache().invalidate(&Invalidation::Key(key.clone()));
+        assert!(world.opens(&process, &sealed));
+        assert_eq!(process.branch_stats().unwraps - before, unwraps, "{key}");
+    }
+}
+
 #[test]
 fn an_invalidation_beats_a_branch_key_on_its_way() {
     use vault_testkit::Fault;
