@@ -18,7 +18,8 @@ impl EnvelopeEncryption {
     /// As [`decrypt`](Self::decrypt), or the new KMS's error; [`ErrorKind::PermissionDenied`] on a
     /// SHARED data key, which takes [`add_recipient_shared`](Self::add_recipient_shared);
     /// [`ErrorKind::Conflict`] where the recipient has a slot; [`ErrorKind::LimitExceeded`] beyond 16
-    /// slots or at the last epoch; [`ErrorKind::Unsupported`] where somebody's share cannot be dealt.
+    /// slots or at the last epoch; [`ErrorKind::KeyNotAllowed`] where somebody who has a share is none of
+    /// this envelope's recipients.
     pub async fn add_recipient(&self, bytes: &[u8], recipient: &Recipient) -> Result<Vec<u8>> {
         self.add_parsed(&parse(bytes)?, recipient, false).await
     }
@@ -48,7 +49,8 @@ impl EnvelopeEncryption {
     /// # Errors
     /// As [`decrypt`](Self::decrypt); [`ErrorKind::InvalidInput`] where no slot or more than one is
     /// selected, where it is the last one that is filled, or where fewer shares than needed would be
-    /// left; [`ErrorKind::Unsupported`] where somebody's share cannot be dealt.
+    /// left; [`ErrorKind::KeyNotAllowed`] where somebody who keeps a share is none of this envelope's
+    /// recipients.
     pub async fn remove_recipient(&self, bytes: &[u8], which: &SlotSelector) -> Result<Vec<u8>> {
         let parsed = parse(bytes)?;
         self.check_supported(&parsed.header)?;
@@ -192,7 +194,7 @@ impl EnvelopeEncryption {
         learn_ids(&self.shared.recipients, slots).await?;
         let found = slots.iter().map(|slot| {
             self.shared.recipients.find(slot).cloned().ok_or_else(|| {
-                CryptoError::new(ErrorKind::Unsupported, Operation::Rewrap).with_detail(format!(
+                CryptoError::new(ErrorKind::KeyNotAllowed, Operation::Rewrap).with_detail(format!(
                     "shares are dealt to all anew, and {} is none of this envelope's recipients",
                     slot.key_id_text()
                 ))
