@@ -18,6 +18,10 @@ use super::memory::HeldKey;
 use super::{Branches, place};
 use crate::EnvelopeEncryption;
 
+/// How many versions are tried, the newest first, for wrapped bytes that name none. Only bytes that
+/// somebody else wrote name none (docs/FORMAT.md section 6.4), and each try may be a call to the KMS.
+const GUESSES: usize = 8;
+
 /// The branch key of one scope, used as a KMS: an envelope over it wraps data keys in this process.
 ///
 /// With it a hierarchy has a root: the KMS is asked for one branch key, whose scope says *service*, and
@@ -117,9 +121,8 @@ impl BranchKms {
         }
         // Nobody wrote down the version: the newest is the likeliest.
         let name = branch_name(&self.envelope.scope);
-        for version in
-            self.branches.all_versions(&name).await?.unwrap_or_default().into_iter().rev()
-        {
+        let versions = self.branches.all_versions(&name).await?.unwrap_or_default();
+        for version in versions.into_iter().rev().take(GUESSES) {
             match self.unwrap_under(version, wrapped, context, operation).await {
                 Err(error) if error.kind() == ErrorKind::AuthenticationFailed => {}
                 answer => return answer,

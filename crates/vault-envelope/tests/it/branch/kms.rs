@@ -127,6 +127,28 @@ fn after_a_rotation_it_unwraps_both_and_rewraps_to_the_new_version() {
 }
 
 #[test]
+fn wrapped_bytes_without_a_version_cost_a_bounded_number_of_unwraps() {
+    let world = World::new();
+    let (kms, key) = root(&world);
+    let made = world.clock.run(kms.generate_data_key(&key, &wrap_context())).unwrap();
+    let rotator = world.process();
+    for version in 2..=20 {
+        assert_eq!(world.clock.run(rotator.rotate_branch()).unwrap(), version);
+    }
+    let (fresh, _) = root(&world);
+    let mut forgotten = made.wrapped().clone();
+    forgotten.version = KeyVersion::unknown();
+    let before = world.kms.calls().total();
+    let refused = world.clock.run(fresh.decrypt_data_key(&forgotten, &wrap_context()));
+    assert_eq!(kind_of(refused), ErrorKind::AuthenticationFailed);
+    assert_eq!(world.kms.calls().total() - before, 8);
+    // Whoever names it needs one.
+    let opened = world.clock.run(fresh.decrypt_data_key(made.wrapped(), &wrap_context()));
+    assert_eq!(opened.unwrap(), *made.plaintext());
+    assert_eq!(world.kms.calls().total() - before, 9);
+}
+
+#[test]
 fn small_payloads_are_bound_to_their_scope_and_are_no_wrapped_keys() {
     let world = World::new();
     let (kms, key) = root(&world);
