@@ -127,7 +127,7 @@ pub(crate) fn classify(status: &Status, verb: Verb) -> CryptoError {
 fn of_code(code: Code, verb: Verb) -> (ErrorKind, Option<&'static str>) {
     match (code, verb) {
         (Code::InvalidArgument, Verb::Open) => (ErrorKind::AuthenticationFailed, None),
-        (Code::InvalidArgument | Code::OutOfRange, _) => {
+        (Code::InvalidArgument, _) => {
             (ErrorKind::InvalidInput, Some("Google refuses the request as it stands"))
         }
         (Code::FailedPrecondition, _) => (
@@ -169,9 +169,16 @@ fn of_code(code: Code, verb: Verb) -> (ErrorKind, Option<&'static str>) {
         (Code::Unavailable, _) => {
             (ErrorKind::Unavailable, Some("the endpoint cannot be reached, or is not ready"))
         }
-        (Code::Ok | Code::Cancelled | Code::Unknown | Code::Internal | Code::DataLoss, _) => {
-            (ErrorKind::Unavailable, Some("the call ended without a usable answer"))
-        }
+        // Cloud KMS knows no ranges: `OutOfRange` is the SDK's, of an answer longer than it takes.
+        (
+            Code::Ok
+            | Code::Cancelled
+            | Code::Unknown
+            | Code::Internal
+            | Code::DataLoss
+            | Code::OutOfRange,
+            _,
+        ) => (ErrorKind::Unavailable, Some("the call ended without a usable answer")),
     }
 }
 
@@ -283,7 +290,7 @@ mod tests {
             (Code::ResourceExhausted, ErrorKind::Throttled),
             (Code::FailedPrecondition, ErrorKind::KeyUnusable),
             (Code::Aborted, ErrorKind::Conflict),
-            (Code::OutOfRange, ErrorKind::InvalidInput),
+            (Code::OutOfRange, ErrorKind::Unavailable),
             (Code::Unimplemented, ErrorKind::Unsupported),
             (Code::Internal, ErrorKind::Unavailable),
             (Code::Unavailable, ErrorKind::Unavailable),

@@ -40,32 +40,37 @@ impl Login {
 
     /// The headers that say who asks.
     pub(crate) async fn headers(&self) -> Result<Arc<HeaderMap>, Status> {
-        let headers = Arc::clone(&self.current().headers);
-        headers.headers().await.map_err(|error| {
-            let status = Status::from_error(Box::new(error));
-            if classify(&status, Verb::Other).kind() == ErrorKind::PermissionDenied {
-                self.begin_anew(&headers);
+        let login = Arc::clone(&self.current().headers);
+        match fetch(&login).await {
+            Err(status) if classify(&status, Verb::Other).kind() == ErrorKind::PermissionDenied => {
+                let Some(next) = self.begin_anew(&login) else { return Err(status) };
+                fetch(&next).await
             }
-            status
-        })
+            fetched => fetched,
+        }
     }
 
-    /// For the calls after this one, unless somebody else has done it.
-    fn begin_anew(&self, refused: &Arc<GoogleAuthHeaders>) {
+    /// The login in the place of one that was refused; `None` while it is too soon for one.
+    fn begin_anew(&self, refused: &Arc<GoogleAuthHeaders>) -> Option<Arc<GoogleAuthHeaders>> {
         let mut current = self.current();
         let now = self.clock.monotonic();
-        let soon = now.saturating_sub(current.begun) < PAUSE;
-        if soon || !Arc::ptr_eq(&current.headers, refused) {
-            return;
-        }
-        current.begun = now;
-        // A file that cannot be read now is read again later; until then the refusal stands.
-        if let Ok(credentials) = self.credentials.build() {
+        if Arc::ptr_eq(&current.headers, refused) {
+            if now.saturating_sub(current.begun) < PAUSE {
+                return None;
+            }
+            current.begun = now;
+            // A file that cannot be read now is read again later; until then the refusal stands.
+            let credentials = self.credentials.build().ok()?;
             current.headers = Arc::new(GoogleAuthHeaders::from(credentials));
         }
+        Some(Arc::clone(&current.headers))
     }
 
     fn current(&self) -> MutexGuard<'_, Current> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+async fn fetch(login: &GoogleAuthHeaders) -> Result<Arc<HeaderMap>, Status> {
+    login.headers().await.map_err(|error| Status::from_error(Box::new(error)))
 }

@@ -21,7 +21,8 @@ use crate::error::{Verb, after, another_key, broken_answer, classify, invalid};
 use crate::names::{KeyName, RingName};
 use crate::pages::Pages;
 
-const PAGE: i32 = 1_000;
+/// Keys carry up to 8 KiB of labels, and the SDK takes no answer above 4 MiB.
+const PAGE: i32 = 250;
 const MAX_LABELS: usize = 64;
 const MAX_LABEL_LEN: usize = 63;
 /// While an HSM makes a version, it is looked at this often.

@@ -20,7 +20,7 @@ use vault_crypto_core::{
 };
 
 use crate::client::{Call, Client, Kms};
-use crate::error::{Verb, classify, invalid};
+use crate::error::{Verb, broken_answer, classify, invalid};
 use crate::names::{self, KeyName, RingName};
 use crate::transport::{self, BoxError};
 use crate::{GcpCredentials, GcpKmsConfig, binding};
@@ -167,6 +167,16 @@ async fn wrap(
     Ok(WrappedKey::new(sealed.ciphertext, key.key_id(), names::version(sealed.version)))
 }
 
+async fn open(call: Call<'_>, key: &KeyName, bytes: &[u8], aad: &[u8]) -> Result<SecureBytes> {
+    check_ciphertext(bytes)?;
+    let opened = call.decrypt(key, bytes, aad).await?;
+    // Nothing is sealed here that is empty, and an answer may lack a field without anybody noticing.
+    if opened.is_empty() {
+        return Err(broken_answer("the service answered without a plaintext"));
+    }
+    Ok(opened)
+}
+
 #[async_trait]
 impl KmsProvider for GcpKmsProvider {
     fn provider_type(&self) -> &'static str {
@@ -223,8 +233,7 @@ impl KmsProvider for GcpKmsProvider {
         context: &WrapContext,
     ) -> Result<SecureBytes> {
         self.on_key(&wrapped.key_id, Operation::DecryptDataKey, async |call, key| {
-            check_ciphertext(&wrapped.bytes)?;
-            call.decrypt(key, &wrapped.bytes, &binding::wrapped_key(context)).await
+            open(call, key, &wrapped.bytes, &binding::wrapped_key(context)).await
         })
         .await
     }
@@ -239,8 +248,7 @@ impl KmsProvider for GcpKmsProvider {
         // Both names are looked at before anything is opened.
         let target = self.name(to, operation)?;
         self.on_key(&wrapped.key_id, operation, async |call, key| {
-            check_ciphertext(&wrapped.bytes)?;
-            let opened = call.decrypt(key, &wrapped.bytes, &aad).await?;
+            let opened = open(call, key, &wrapped.bytes, &aad).await?;
             let wrapped = wrap(call, &target, &opened, &aad).await;
             wrapped.map_err(|error| told(error, operation, &target))
         })
@@ -263,8 +271,7 @@ impl KmsProvider for GcpKmsProvider {
         scope: &Scope,
     ) -> Result<SecureBytes> {
         self.on_key(key_id, Operation::Decrypt, async |call, key| {
-            check_ciphertext(ciphertext)?;
-            call.decrypt(key, ciphertext, &binding::payload(scope)).await
+            open(call, key, ciphertext, &binding::payload(scope)).await
         })
         .await
     }

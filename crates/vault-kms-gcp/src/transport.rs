@@ -122,7 +122,10 @@ fn endpoint(uri: &Uri, config: &GcpKmsConfig) -> Result<Endpoint> {
         .user_agent(USER_AGENT)
         .map_err(|_| unusable("the name of this client"))?
         .connect_timeout(config.connect_timeout)
-        .tcp_keepalive(Some(KEEP_ALIVE * 2))
+        // An idle connection is kept in the tables of routers between, or found dead before it is used again.
+        .tcp_keepalive(Some(KEEP_ALIVE))
+        .tcp_keepalive_interval(Some(KEEP_ALIVE_ANSWER))
+        .tcp_keepalive_retries(Some(3))
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(config.read_timeout.min(KEEP_ALIVE_ANSWER));
     if uri.scheme_str() != Some("https") {

@@ -6,8 +6,10 @@ mod it {
     mod cloud_kms;
     mod conformance;
     mod connection;
+    mod hostile;
     mod interop;
     mod life;
+    mod login_failures;
     mod login_services;
     mod logins;
     mod logs;

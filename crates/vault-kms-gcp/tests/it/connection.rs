@@ -44,6 +44,32 @@ async fn only_a_certificate_of_the_given_roots_and_of_the_right_name_is_trusted(
     }
 }
 
+/// Tells a child process which service to reach over TLS.
+const TLS_ENDPOINT: &str = "VAULTKIT_TEST_CLOUD_KMS_TLS";
+
+/// In a process of its own: the roots are the whole system's.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_roots_of_its_own_the_systems_are_trusted() {
+    if let Ok(endpoint) = std::env::var(TLS_ENDPOINT) {
+        let config = at(&endpoint).with_credentials(Tokens::new("a-token").credentials());
+        let kms = GcpKmsProvider::connect(config).await.unwrap();
+        kms.random_bytes(32).await.unwrap();
+        return;
+    }
+    let (ca, stranger) = (TestCa::new(), TestCa::new());
+    let fake = FakeCloudKms::start_tls(&ca.issue(&["127.0.0.1"]));
+    let folder = tempfile::tempdir().unwrap();
+    for (roots, trusted) in [(&ca, true), (&stranger, false)] {
+        let file = folder.path().join("roots.pem");
+        std::fs::write(&file, roots.ca_pem()).unwrap();
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        let test = "it::connection::without_roots_of_its_own_the_systems_are_trusted";
+        child.args(["--exact", test]).env(TLS_ENDPOINT, fake.endpoint());
+        child.env("SSL_CERT_FILE", file).env_remove("SSL_CERT_DIR");
+        assert_eq!(child.output().unwrap().status.success(), trusted);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn time_without_end_makes_no_call_panic() {
     let service = Service::with(|config| {
