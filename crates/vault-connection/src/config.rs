@@ -77,7 +77,8 @@ impl VaultConnectionConfig {
         self
     }
 
-    /// Works in this namespace. A server without namespaces (the community edition of Vault) ignores it.
+    /// Works in this namespace. A server without namespaces (the community edition of Vault) would ignore it, so
+    /// the server is asked for its edition before the first login, once, and refused if it has none.
     #[must_use]
     pub fn with_namespace(mut self, namespace: VaultMount) -> Self {
         self.namespace = Some(namespace);
@@ -113,8 +114,8 @@ impl VaultConnectionConfig {
         self
     }
 
-    /// Sends over this client, with its TLS settings, proxy, time-outs and pool; the time-outs and the pool
-    /// given here do not hold then, and roots, an identity or a proxy beside it are refused. So is a client
+    /// Sends over this client, with its TLS settings, proxy, time-outs and pool. Of what is given here only the
+    /// time-out of a whole call holds beside them, and roots, an identity or a proxy beside it are refused. So is a client
     /// that follows redirects by itself, because the token would go along: build it with
     /// `reqwest::redirect::Policy::none()`.
     #[must_use]
@@ -137,7 +138,7 @@ impl VaultConnectionConfig {
         self
     }
 
-    /// How long a request may take in all.
+    /// How long a call may take in all, with its login and the requests behind it.
     #[must_use]
     pub fn with_call_timeout(mut self, timeout: Duration) -> Self {
         self.call_timeout = timeout;

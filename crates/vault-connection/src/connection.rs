@@ -3,8 +3,11 @@
 //! Left to others: everything that an engine's answers mean.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::task::Poll;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::Method;
@@ -12,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use vault_crypto_core::{Clock, Result};
 
 use crate::login::{Login, look_up_self};
-use crate::server::Body;
+use crate::server::{self, Body};
 use crate::session::Sessions;
 use crate::transport::{Request, Transport};
 use crate::{
@@ -29,16 +32,13 @@ use crate::{
 pub struct VaultConnection(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
-    pub(crate) transport: Transport,
+    pub(crate) transport: Arc<Transport>,
     pub(crate) sessions: Sessions,
     pub(crate) clock: Arc<dyn Clock>,
     server_name: String,
     namespace: Option<VaultMount>,
+    call_timeout: Duration,
 }
-
-/// States, not errors: whatever the server is, it answers 200.
-const HEALTH: &str = "standbyok=true&perfstandbyok=true&sealedcode=200&uninitcode=200\
-                      &drsecondarycode=200&performancestandbycode=200";
 
 impl VaultConnection {
     /// Checks the settings. Nothing is sent yet: the first request logs in.
@@ -51,12 +51,13 @@ impl VaultConnection {
     )]
     pub async fn connect(config: VaultConnectionConfig) -> Result<Self> {
         config.check()?;
-        let transport = Transport::new(&config)?;
+        let transport = Arc::new(Transport::new(&config)?);
         let server_name = config.server_name.unwrap_or_else(|| transport.address().host());
         let login = Login::new(config.credentials);
-        let sessions = Sessions::new(login, config.clock.clone(), config.random);
-        let (namespace, clock) = (config.namespace, config.clock);
-        Ok(Self(Arc::new(Inner { transport, sessions, clock, server_name, namespace })))
+        let VaultConnectionConfig { namespace, clock, call_timeout, random, .. } = config;
+        let sessions = Sessions::new(login, call_timeout, clock.clone(), random);
+        let inner = Inner { transport, sessions, clock, server_name, namespace, call_timeout };
+        Ok(Self(Arc::new(inner)))
     }
 
     /// What the server is called in key ids.
@@ -75,6 +76,18 @@ impl VaultConnection {
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.0.clock
+    }
+
+    /// What `work` answers; `None` if the time-out of a whole call
+    /// ([`with_call_timeout`](VaultConnectionConfig::with_call_timeout)) ends first. For engines that need
+    /// several requests for one call.
+    pub async fn in_time<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let (mut work, mut end) = (pin!(work), self.0.clock.sleep(self.0.call_timeout));
+        poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending => end.as_mut().poll(cx).map(|()| None),
+        })
+        .await
     }
 
     /// Reads `segments` under `mount`.
@@ -172,22 +185,24 @@ impl VaultConnection {
     /// # Errors
     /// As [`get`](Self::get); no token is needed.
     pub async fn health(&self) -> Result<VaultHealth, VaultFailure> {
-        let path = VaultMount::system().path(&["health"])?;
-        let (query, body) = (Some(HEALTH), None);
-        let request = Request { method: Method::GET, path, query, body, namespace: false };
         let asked_at = self.0.clock.monotonic();
-        let raw = self.0.transport.send(&request, None).await?;
+        let (answer, date) = self.limited(server::ask(&self.0.transport)).await?;
         let latency = self.0.clock.monotonic().saturating_sub(asked_at);
-        let date = raw.date;
-        let answer = VaultAnswer::new(raw.success()?);
         Ok(answer.read::<Body<'_>>()?.health(date, latency))
     }
 
     /// Gets a token now, to see whether the login works, and asks the server whether it is valid.
     ///
+    /// Where a login was refused just now and the credentials are the same, the same failure comes back without
+    /// a request, for a second at first and a minute at last.
+    ///
     /// # Errors
     /// As [`get`](Self::get).
     pub async fn log_in(&self) -> Result<(), VaultFailure> {
+        self.limited(self.proven_login()).await
+    }
+
+    async fn proven_login(&self) -> Result<(), VaultFailure> {
         let Inner { transport, sessions, .. } = &*self.0;
         let session = sessions.current(transport).await?;
         match look_up_self(transport, &session.token).await {
@@ -212,7 +227,21 @@ impl VaultConnection {
         let path = VaultMount::new("auth/token")?.path(&["revoke-self"])?;
         let request =
             Request { method: Method::POST, path, query: None, body: None, namespace: true };
-        transport.send(&request, Some(&session.token)).await?.success().map(drop)
+        let revoked = self.limited(transport.send(&request, Some(&session.token))).await?.success();
+        match revoked {
+            // They are kept nowhere, and end by themselves.
+            Err(failure) if failure.says("batch tokens cannot be revoked") => Ok(()),
+            revoked => revoked.map(drop),
+        }
+    }
+
+    /// One limit of time for a request with the login before it and the one after it.
+    pub(crate) async fn limited<T>(
+        &self,
+        work: impl Future<Output = Result<T, VaultFailure>>,
+    ) -> Result<T, VaultFailure> {
+        let late = || Err(VaultFailure::new(VaultFailureKind::TimedOut, "no answer in time"));
+        self.in_time(work).await.unwrap_or_else(late)
     }
 
     async fn request(
@@ -225,6 +254,10 @@ impl VaultConnection {
     ) -> Result<VaultAnswer, VaultFailure> {
         let path = mount.path(segments)?;
         let request = Request { method, path, query, body, namespace: true };
+        self.limited(self.answered(request)).await
+    }
+
+    async fn answered(&self, request: Request) -> Result<VaultAnswer, VaultFailure> {
         let Inner { transport, sessions, .. } = &*self.0;
         let session = sessions.current(transport).await?;
         let failure = match transport.send(&request, Some(&session.token)).await?.success() {

@@ -3,7 +3,7 @@
 //! Left to others: doing it (`login`).
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use vault_crypto_core::{Result, SecureString};
 
@@ -134,6 +134,22 @@ impl VaultCredentials {
         !matches!(self, Self::Token(_))
     }
 
+    /// The file that is read at each login.
+    pub(crate) fn secret_file(&self) -> Option<&Path> {
+        match self {
+            Self::TokenFile(path)
+            | Self::AppRole { secret_id: SecretId::File(path), .. }
+            | Self::Kubernetes { jwt_file: path, .. }
+            | Self::Jwt { jwt: Jwt::File(path), .. } => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Whether the first request of a login spends what it shows.
+    pub(crate) const fn is_spent_at_once(&self) -> bool {
+        matches!(self, Self::AppRole { secret_id: SecretId::Wrapped(_), .. })
+    }
+
     const fn method(&self) -> &'static str {
         match self {
             Self::Token(_) => "Token",
@@ -159,8 +175,8 @@ pub enum SecretId {
     /// As it is.
     Plain(SecureString),
     /// A wrapping token, to be unwrapped once, at the first login. If somebody else did that before, the
-    /// login fails and says so: the secret is no longer one. A first request that is dropped while it waits
-    /// loses the secret, too, so let [`log_in`](crate::VaultConnection::log_in) run to its end at the start.
+    /// login fails and says so: the secret is no longer one. A login that its caller drops half way goes on
+    /// with the next caller, so that no answer is lost.
     Wrapped(SecureString),
     /// In a file, read at every login.
     File(PathBuf),

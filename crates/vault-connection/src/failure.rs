@@ -112,6 +112,19 @@ impl VaultFailure {
         self.changed(|inner| inner.detail = Some(Cow::Borrowed(detail)))
     }
 
+    /// Whether the server said no, and would say it again.
+    pub(crate) fn is_refusal(&self) -> bool {
+        use VaultFailureKind as Kind;
+        matches!(
+            self.0.kind,
+            Kind::Rejected
+                | Kind::PermissionDenied
+                | Kind::NotFound
+                | Kind::NotSupported
+                | Kind::TooLarge
+        )
+    }
+
     fn changed(self, change: impl FnOnce(&mut Inner)) -> Self {
         let mut shared = self.0;
         if let Some(inner) = Arc::get_mut(&mut shared) {
@@ -191,13 +204,15 @@ impl VaultFailure {
             Kind::TooLarge => ErrorKind::LimitExceeded,
             Kind::Throttled => ErrorKind::Throttled,
             Kind::TimedOut => ErrorKind::TimedOut,
-            // Nothing was sent to a server that has not proved its name, and asking again is harmless.
+            // Nothing was sent to a server that has not proved its name, an answer that is none was made by
+            // nobody or by something between, and asking again is harmless.
             Kind::NotCaughtUp
             | Kind::Sealed
             | Kind::Unavailable
             | Kind::Unreachable
-            | Kind::Untrusted => ErrorKind::Unavailable,
-            Kind::Unreadable | Kind::Redirected => ErrorKind::Internal,
+            | Kind::Untrusted
+            | Kind::Unreadable
+            | Kind::Redirected => ErrorKind::Unavailable,
         }
     }
 

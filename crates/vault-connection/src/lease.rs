@@ -40,17 +40,20 @@ pub(crate) struct Grant {
 }
 
 impl Plan {
-    /// The plan for a token granted at `now`; `before` is the plan that a renewal replaces.
+    /// The plan for a token granted at `now`; `before` is the plan that a renewal replaces. One that is not
+    /// `replaceable` is renewed for as long as it can be.
     pub(crate) fn draw(
         now: Duration,
         grant: Grant,
         before: Option<&Self>,
+        replaceable: bool,
         random: &dyn RandomSource,
     ) -> Result<Self> {
         let first_grant = before.map_or(grant.ttl, |before| before.first_grant);
         // The server cuts the last renewals short where the token's greatest age comes near.
         let cut_short = grant.ttl < first_grant / 2;
-        let next = if grant.renewable && !cut_short { Next::Renew } else { Next::LogIn };
+        let worn = cut_short && replaceable;
+        let next = if grant.renewable && !worn { Next::Renew } else { Next::LogIn };
         let wait = grant.ttl.mul_f64(between(EARLIEST, LATEST, random)?).max(SHORTEST_WAIT);
         Ok(Self {
             due: now.saturating_add(wait),
@@ -90,7 +93,7 @@ mod tests {
     #[test]
     fn the_time_of_renewal_is_spread_over_the_whole_range() {
         let random = SeededRandom::new(7);
-        let draw = |_| Plan::draw(HOUR, grant(HOUR), None, &random).unwrap();
+        let draw = |_| Plan::draw(HOUR, grant(HOUR), None, true, &random).unwrap();
         let plans: Vec<Plan> = (0..1_000).map(draw).collect();
         let part = |plan: &Plan| (plan.due - HOUR).as_secs_f64() / HOUR.as_secs_f64();
         assert!(plans.iter().all(|plan| (0.65..0.85).contains(&part(plan))));
@@ -104,21 +107,26 @@ mod tests {
     #[test]
     fn a_renewal_cut_short_is_followed_by_a_login() {
         let random = SeededRandom::new(7);
-        let first = Plan::draw(Duration::ZERO, grant(HOUR), None, &random).unwrap();
+        let first = Plan::draw(Duration::ZERO, grant(HOUR), None, true, &random).unwrap();
         assert_eq!(first.next, Next::Renew);
-        let whole = Plan::draw(first.due, grant(HOUR), Some(&first), &random).unwrap();
+        let whole = Plan::draw(first.due, grant(HOUR), Some(&first), true, &random).unwrap();
         assert_eq!(whole.next, Next::Renew);
-        let cut = Plan::draw(whole.due, grant(HOUR / 3), Some(&whole), &random).unwrap();
+        let cut = Plan::draw(whole.due, grant(HOUR / 3), Some(&whole), true, &random).unwrap();
         assert_eq!(cut.next, Next::LogIn);
         assert!(cut.due < cut.ends);
+        let kept = Plan::draw(whole.due, grant(HOUR / 3), Some(&whole), false, &random).unwrap();
+        assert_eq!(kept.next, Next::Renew, "there is no other token");
         let fixed = Grant { ttl: HOUR, renewable: false };
-        assert_eq!(Plan::draw(Duration::ZERO, fixed, None, &random).unwrap().next, Next::LogIn);
+        assert_eq!(
+            Plan::draw(Duration::ZERO, fixed, None, true, &random).unwrap().next,
+            Next::LogIn
+        );
     }
 
     #[test]
     fn no_grant_is_so_short_that_renewing_never_rests() {
         let random = SeededRandom::new(7);
-        let plan = Plan::draw(HOUR, grant(Duration::ZERO), None, &random).unwrap();
+        let plan = Plan::draw(HOUR, grant(Duration::ZERO), None, true, &random).unwrap();
         assert_eq!(plan.due, HOUR + Duration::from_secs(1));
     }
 

@@ -2,6 +2,7 @@
 
 mod address;
 mod answer;
+mod attempt;
 mod buffer;
 mod config;
 mod connection;
@@ -11,6 +12,8 @@ mod env;
 mod failure;
 mod lease;
 mod login;
+mod namespace;
+mod refusal;
 mod server;
 mod session;
 mod token;

@@ -10,14 +10,16 @@ use std::time::Duration;
 
 use http::Method;
 use serde::{Deserialize, Serialize};
-use vault_crypto_core::SecureString;
+use vault_crypto_core::{SecureString, constant_time_eq};
 use zeroize::Zeroizing;
 
 use crate::credentials::{Jwt, SecretId};
 use crate::lease::Grant;
 use crate::token::Token;
 use crate::transport::{Request, Transport};
-use crate::{VaultAnswer, VaultCredentials, VaultFailure, VaultFailureKind, VaultMount, buffer};
+use crate::{
+    VaultAnswer, VaultCredentials, VaultFailure, VaultFailureKind, VaultMount, buffer, namespace,
+};
 
 /// A file with a token has less than this; what has more is another file.
 const MAX_SECRET_FILE_LEN: u64 = 64 * 1_024;
@@ -28,6 +30,20 @@ const USUAL_SECRET_FILE_LEN: usize = 8 * 1_024;
 pub(crate) struct Granted {
     pub(crate) token: Token,
     pub(crate) grant: Option<Grant>,
+}
+
+/// What one login shows of its credentials, as it lay in their file just now; nothing where they are in no
+/// file, and so always the same.
+pub(crate) struct Proof(Option<SecureString>);
+
+impl Proof {
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        constant_time_eq(self.as_str().as_bytes(), other.as_str().as_bytes())
+    }
+
+    fn as_str(&self) -> &str {
+        self.0.as_ref().map_or("", SecureString::as_str)
+    }
 }
 
 /// Credentials, and what was unwrapped of them.
@@ -41,25 +57,56 @@ impl Login {
         Self { credentials, unwrapped: OnceLock::new() }
     }
 
+    /// What the next login will show.
+    pub(crate) fn proof(&self) -> Result<Proof, VaultFailure> {
+        let read = self.credentials.secret_file().map(read_secret).transpose();
+        read.map(Proof).map_err(VaultFailure::while_logging_in)
+    }
+
     /// Gets a token by the method of the credentials.
-    pub(crate) async fn perform(&self, transport: &Transport) -> Result<Granted, VaultFailure> {
-        let granted = match &self.credentials {
-            VaultCredentials::Token(token) => given(token),
-            VaultCredentials::TokenFile(path) => read_secret(path).and_then(|token| given(&token)),
+    pub(crate) async fn perform(
+        &self,
+        transport: &Transport,
+        proof: &Proof,
+    ) -> Result<Granted, VaultFailure> {
+        let granted = match namespace::prove(transport).await {
+            Ok(()) => self.shown(transport, proof).await,
+            Err(failure) => Err(failure),
+        };
+        granted.map_err(VaultFailure::while_logging_in)
+    }
+
+    async fn shown(&self, transport: &Transport, proof: &Proof) -> Result<Granted, VaultFailure> {
+        match &self.credentials {
+            VaultCredentials::Token(token) => given(token.as_str()),
+            VaultCredentials::TokenFile(_) => given(proof.as_str()),
             VaultCredentials::AppRole { mount, role_id, secret_id } => {
-                self.app_role(transport, mount, role_id, secret_id).await
+                let secret_id = match secret_id {
+                    SecretId::Plain(secret) => Some(secret.as_str()),
+                    SecretId::Wrapped(wrapping) => {
+                        Some(self.unwrap(transport, wrapping).await?.as_str())
+                    }
+                    SecretId::File(_) => Some(proof.as_str()),
+                    SecretId::None => None,
+                };
+                #[derive(Serialize)]
+                struct Body<'a> {
+                    role_id: &'a str,
+                    #[serde(skip_serializing_if = "Option::is_none")]
+                    secret_id: Option<&'a str>,
+                }
+                log_in_at(transport, mount, &Body { role_id, secret_id }).await
             }
-            VaultCredentials::Kubernetes { mount, role, jwt_file } => match read_secret(jwt_file) {
-                Ok(jwt) => with_jwt(transport, mount, Some(role), jwt.as_str()).await,
-                Err(failure) => Err(failure),
-            },
-            VaultCredentials::Jwt { mount, role, jwt } => match jwt {
-                Jwt::Plain(jwt) => with_jwt(transport, mount, role.as_deref(), jwt.as_str()).await,
-                Jwt::File(path) => match read_secret(path) {
-                    Ok(jwt) => with_jwt(transport, mount, role.as_deref(), jwt.as_str()).await,
-                    Err(failure) => Err(failure),
-                },
-            },
+            VaultCredentials::Kubernetes { mount, role, .. } => {
+                with_jwt(transport, mount, Some(role), proof.as_str()).await
+            }
+            VaultCredentials::Jwt { mount, role, jwt } => {
+                let jwt = match jwt {
+                    Jwt::Plain(jwt) => jwt.as_str(),
+                    Jwt::File(_) => proof.as_str(),
+                };
+                with_jwt(transport, mount, role.as_deref(), jwt).await
+            }
             VaultCredentials::TlsCertificate { mount, name } => {
                 #[derive(Serialize)]
                 struct Body<'a> {
@@ -68,34 +115,7 @@ impl Login {
                 }
                 log_in_at(transport, mount, &Body { name: name.as_deref() }).await
             }
-        };
-        granted.map_err(VaultFailure::while_logging_in)
-    }
-
-    async fn app_role(
-        &self,
-        transport: &Transport,
-        mount: &VaultMount,
-        role_id: &str,
-        secret_id: &SecretId,
-    ) -> Result<Granted, VaultFailure> {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            role_id: &'a str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            secret_id: Option<&'a str>,
         }
-        let from_file;
-        let secret_id = match secret_id {
-            SecretId::Plain(secret) => Some(secret.as_str()),
-            SecretId::Wrapped(wrapping) => Some(self.unwrap(transport, wrapping).await?.as_str()),
-            SecretId::File(path) => {
-                from_file = read_secret(path)?;
-                Some(from_file.as_str())
-            }
-            SecretId::None => None,
-        };
-        log_in_at(transport, mount, &Body { role_id, secret_id }).await
     }
 
     /// The secret in a wrapping token, which opens once; kept for the next login.
@@ -115,7 +135,8 @@ impl Login {
         let path = VaultMount::system().path(&["wrapping", "unwrap"])?;
         let request =
             Request { method: Method::POST, path, query: None, body: None, namespace: true };
-        let answer = transport.send(&request, Some(&token)).await?.success().map_err(|failure| {
+        let sent = transport.send_patiently(&request, Some(&token)).await;
+        let answer = sent?.success().map_err(|failure| {
             match failure.kind() {
                 VaultFailureKind::Rejected | VaultFailureKind::PermissionDenied => failure.explained(
                     "the wrapped secret does not open: it has expired, or somebody else has unwrapped it; \
@@ -189,7 +210,7 @@ async fn log_in_at(
     let path = mount.auth().path(&["login"])?;
     let body = buffer::json(body);
     let request = Request { method: Method::POST, path, query: None, body, namespace: true };
-    let answer = VaultAnswer::new(transport.send(&request, None).await?.success()?);
+    let answer = VaultAnswer::new(transport.send_patiently(&request, None).await?.success()?);
     let auth = answer.auth()?;
     let ttl = Duration::from_secs(auth.lease_duration);
     // A grant of no length is one without an end.
@@ -197,8 +218,8 @@ async fn log_in_at(
     Ok(Granted { token: Token::new(auth.client_token)?, grant })
 }
 
-fn given(token: &SecureString) -> Result<Granted, VaultFailure> {
-    Ok(Granted { token: Token::new(token.as_str())?, grant: None })
+fn given(token: &str) -> Result<Granted, VaultFailure> {
+    Ok(Granted { token: Token::new(token)?, grant: None })
 }
 
 /// The line in a file, without its end.

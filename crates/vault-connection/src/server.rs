@@ -2,8 +2,27 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use http::Method;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+
+use crate::transport::{Request, Transport};
+use crate::{VaultAnswer, VaultFailure, VaultMount};
+
+/// States, not errors: whatever the server is, it answers 200.
+const HEALTH: &str = "standbyok=true&perfstandbyok=true&sealedcode=200&uninitcode=200\
+                      &drsecondarycode=200&performancestandbycode=200";
+
+/// Asks the server how it is, without a token; and what the answer's header says of its clock.
+pub(crate) async fn ask(
+    transport: &Transport,
+) -> Result<(VaultAnswer, Option<SystemTime>), VaultFailure> {
+    let path = VaultMount::system().path(&["health"])?;
+    let (query, body) = (Some(HEALTH), None);
+    let request = Request { method: Method::GET, path, query, body, namespace: false };
+    let raw = transport.send(&request, None).await?;
+    let date = raw.date;
+    Ok((VaultAnswer::new(raw.success()?), date))
+}
 
 /// A server's state, asked without a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +38,8 @@ pub struct VaultHealth {
     pub product: VaultProduct,
     /// Its version, as it writes it: `1.21.1`.
     pub version: String,
+    /// Whether it has namespaces: Vault Enterprise does, and OpenBao since 2.3. Others ignore the header.
+    pub namespaces: bool,
     /// Its clock.
     pub server_time: Option<SystemTime>,
     /// How long it took to answer.
@@ -63,23 +84,46 @@ pub(crate) struct Body<'a> {
     version: &'a str,
     server_time_utc: Option<u64>,
     /// Vault says since 1.16 which edition it is; OpenBao has none and does not.
-    enterprise: Option<IgnoredAny>,
+    enterprise: Option<bool>,
 }
 
 impl Body<'_> {
+    fn product(&self) -> VaultProduct {
+        // OpenBao's numbers begin with 2.0; a Vault without the field is an old 1.x.
+        let old_vault = self.version.starts_with("1.") || self.version.starts_with("0.");
+        if self.enterprise.is_some() || old_vault {
+            VaultProduct::Vault
+        } else {
+            VaultProduct::OpenBao
+        }
+    }
+
+    pub(crate) fn has_namespaces(&self) -> bool {
+        match self.product() {
+            // Before the field, the edition stood behind the number: 1.9.2+ent, 1.9.2+ent.hsm, 0.11.0+prem.
+            VaultProduct::Vault => self.enterprise.unwrap_or_else(|| {
+                let edition = self.version.split_once('+').map_or("", |(_, edition)| edition);
+                ["ent", "prem", "pro"].iter().any(|paid| edition.starts_with(paid))
+            }),
+            VaultProduct::OpenBao => {
+                let mut parts = self.version.split('.').map(|part| part.parse::<u32>().ok());
+                let number = (parts.next().flatten(), parts.next().flatten());
+                number >= (Some(2), Some(3))
+            }
+        }
+    }
+
     pub(crate) fn health(&self, date: Option<SystemTime>, latency: Duration) -> VaultHealth {
         let told = self
             .server_time_utc
             .map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds.min(1 << 40)));
-        // OpenBao's numbers begin with 2.0; a Vault without the field is an old 1.x.
-        let old_vault = self.version.starts_with("1.") || self.version.starts_with("0.");
-        let is_vault = self.enterprise.is_some() || old_vault;
         VaultHealth {
             initialized: self.initialized,
             sealed: self.sealed,
             standby: self.standby,
-            product: if is_vault { VaultProduct::Vault } else { VaultProduct::OpenBao },
+            product: self.product(),
             version: printable(self.version),
+            namespaces: self.has_namespaces(),
             server_time: date.or(told),
             latency,
         }
@@ -110,5 +154,44 @@ mod tests {
         assert_eq!(product(open_bao), VaultProduct::OpenBao);
         assert_eq!(product(vault), VaultProduct::Vault);
         assert_eq!(product(old), VaultProduct::Vault);
+    }
+
+    #[test]
+    fn only_servers_with_namespaces_are_told_to_have_them() {
+        let has = |version: &str, enterprise: Option<bool>| {
+            Body {
+                initialized: true,
+                sealed: false,
+                standby: false,
+                version,
+                server_time_utc: None,
+                enterprise,
+            }
+            .has_namespaces()
+        };
+        for (version, enterprise) in [
+            ("1.21.1", Some(true)),
+            ("1.21.1+ent", Some(true)),
+            ("1.9.2+ent", None),
+            ("1.9.2+ent.hsm", None),
+            ("0.11.0+prem", None),
+            ("2.3.1", None),
+            ("2.10.0", None),
+            ("3.0.0", None),
+        ] {
+            assert!(has(version, enterprise), "{version}");
+        }
+        for (version, enterprise) in [
+            ("1.21.1", Some(false)),
+            ("2.0.3", Some(false)),
+            ("1.9.2", None),
+            ("1.9.2+dev", None),
+            ("2.2.2", None),
+            ("2.0.0-alpha", None),
+            ("", None),
+            ("unknown", None),
+        ] {
+            assert!(!has(version, enterprise), "{version}");
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! The token in use: got when it is first needed, renewed or replaced in time, by one task while the
 //! others go on or wait for the same outcome.
 //!
-//! Left to others: how to log in (`login`), when (`lease`), and who drives renewal (`upkeep`).
+//! Left to others: how to log in (`login`), when (`lease`), not again too soon (`refusal`), what happens to a
+//! login that is dropped half way (`attempt`), and who drives renewal (`upkeep`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,8 +12,10 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::Mutex;
 use vault_crypto_core::{Clock, RandomSource};
 
+use crate::attempt::{Attempt, Ended};
 use crate::lease::{Next, Plan, back_off};
 use crate::login::{self, Granted, Login};
+use crate::refusal::Refusals;
 use crate::token::Token;
 use crate::transport::Transport;
 use crate::{VaultCredentials, VaultFailure, VaultFailureKind};
@@ -55,7 +58,9 @@ pub(crate) struct Sessions {
     flight: Mutex<Flight>,
     /// How many logins have failed: who waited through one shares its failure.
     failed: AtomicU64,
-    login: Login,
+    login: Arc<Login>,
+    /// How long one caller waits for a login.
+    patience: Duration,
     clock: Arc<dyn Clock>,
     random: Arc<dyn RandomSource>,
 }
@@ -65,15 +70,23 @@ struct Flight {
     number: u64,
     failures: u32,
     last_failure: Option<VaultFailure>,
+    attempt: Option<Attempt>,
+    refusals: Refusals,
 }
 
 impl Sessions {
-    pub(crate) fn new(login: Login, clock: Arc<dyn Clock>, random: Arc<dyn RandomSource>) -> Self {
+    pub(crate) fn new(
+        login: Login,
+        patience: Duration,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn RandomSource>,
+    ) -> Self {
         Self {
             current: ArcSwapOption::empty(),
             flight: Mutex::default(),
             failed: AtomicU64::new(0),
-            login,
+            login: Arc::new(login),
+            patience,
             clock,
             random,
         }
@@ -82,7 +95,7 @@ impl Sessions {
     /// A token to use now.
     pub(crate) async fn current(
         &self,
-        transport: &Transport,
+        transport: &Arc<Transport>,
     ) -> Result<Arc<Session>, VaultFailure> {
         let now = self.clock.monotonic();
         match self.current.load_full() {
@@ -103,7 +116,7 @@ impl Sessions {
     /// Another token than `dead`, which the server no longer takes.
     pub(crate) async fn replace(
         &self,
-        transport: &Transport,
+        transport: &Arc<Transport>,
         dead: &Session,
     ) -> Result<Arc<Session>, VaultFailure> {
         let ended = || {
@@ -123,7 +136,7 @@ impl Sessions {
     /// Whether a token that was refused is dead, and not just without the right.
     pub(crate) async fn is_dead(
         &self,
-        transport: &Transport,
+        transport: &Arc<Transport>,
         session: &Session,
         failure: &VaultFailure,
     ) -> bool {
@@ -132,6 +145,9 @@ impl Sessions {
         }
         if failure.says("invalid token") || failure.says("bad token") {
             return true;
+        }
+        if self.current.load_full().is_some_and(|current| current.number > session.number) {
+            return true; // Somebody has replaced it already.
         }
         // Older servers say "permission denied" to both; every token may look itself up.
         let now = self.clock.monotonic();
@@ -149,7 +165,7 @@ impl Sessions {
     }
 
     /// Sees to the token if it is time, and says how long to rest.
-    pub(crate) async fn tend(&self, transport: &Transport) -> Duration {
+    pub(crate) async fn tend(&self, transport: &Arc<Transport>) -> Duration {
         let Some(session) = self.current.load_full() else {
             let failures = match self.log_in_after(transport, 0).await {
                 Ok(_) => return Duration::ZERO,
@@ -186,7 +202,7 @@ impl Sessions {
     /// Logs in unless somebody did since session `seen`. Who waited while a login failed gets its failure.
     async fn log_in_after(
         &self,
-        transport: &Transport,
+        transport: &Arc<Transport>,
         seen: u64,
     ) -> Result<Arc<Session>, VaultFailure> {
         let failed = self.failed.load(Ordering::Acquire);
@@ -202,26 +218,60 @@ impl Sessions {
         self.log_in(&mut flight, transport).await
     }
 
+    /// Logs in, unless the same was refused a moment ago.
     async fn log_in(
         &self,
         flight: &mut Flight,
-        transport: &Transport,
+        transport: &Arc<Transport>,
     ) -> Result<Arc<Session>, VaultFailure> {
-        let asked_at = self.clock.monotonic();
-        match self.login.perform(transport).await {
-            Ok(granted) => self.install(flight, granted, None, asked_at),
+        // One that its caller left half way; what was wrong with it then may be right now.
+        if let Some(ended) = self.finish(flight).await
+            && let Ok(session) = self.settle(flight, ended)
+        {
+            return Ok(session);
+        }
+        let proof = self.login.proof().inspect_err(|failure| self.failed(flight, failure))?;
+        let now = self.clock.monotonic();
+        if let Some(refusal) = flight.refusals.of(&proof, now) {
+            return Err(refusal);
+        }
+        let (login, transport) = (Arc::clone(&self.login), Arc::clone(transport));
+        flight.attempt = Some(Attempt::begin(login, transport, proof, now));
+        let ended = self.finish(flight).await;
+        let lost = || VaultFailure::new(VaultFailureKind::TimedOut, "no answer in time");
+        self.settle(flight, ended.ok_or_else(lost)?)
+    }
+
+    async fn finish(&self, flight: &mut Flight) -> Option<Ended> {
+        Attempt::finish(&mut flight.attempt, self.clock.monotonic(), self.patience).await
+    }
+
+    fn settle(&self, flight: &mut Flight, ended: Ended) -> Result<Arc<Session>, VaultFailure> {
+        match ended.outcome {
+            Ok(granted) => self.install(flight, granted, None, ended.begun),
             Err(failure) => {
-                tracing::warn!(kind = ?failure.kind(), status = failure.status(), "the login at the Vault server failed");
-                flight.failures = flight.failures.saturating_add(1);
-                flight.last_failure = Some(failure.clone());
-                self.failed.fetch_add(1, Ordering::Release);
+                self.failed(flight, &failure);
+                let now = self.clock.monotonic();
+                flight.refusals.note(&failure, ended.proof, now, &*self.random);
                 Err(failure)
             }
         }
     }
 
+    fn failed(&self, flight: &mut Flight, failure: &VaultFailure) {
+        tracing::warn!(kind = ?failure.kind(), status = failure.status(), "the login at the Vault server failed");
+        flight.failures = flight.failures.saturating_add(1);
+        flight.last_failure = Some(failure.clone());
+        self.failed.fetch_add(1, Ordering::Release);
+    }
+
     /// Renews or replaces `session`, unless somebody did. A failure puts it off: the token still works.
-    async fn tend_to(&self, flight: &mut Flight, session: &Arc<Session>, transport: &Transport) {
+    async fn tend_to(
+        &self,
+        flight: &mut Flight,
+        session: &Arc<Session>,
+        transport: &Arc<Transport>,
+    ) {
         let newer = |current: Arc<Session>| current.number > session.number;
         if self.current.load_full().is_some_and(newer) {
             return;
@@ -229,6 +279,9 @@ impl Sessions {
         let Some(plan) = session.plan else { return self.learn(flight, session, transport).await };
         let can_log_in = self.login.credentials.can_log_in_again();
         let asked_at = self.clock.monotonic();
+        // Whoever is dropped in the middle of this leaves it to another one, and not to the next one at once.
+        let soon = back_off(flight.failures.saturating_add(1), &*self.random);
+        session.put_off(asked_at.saturating_add(soon));
         let next = if session.has_ended(asked_at) { Next::LogIn } else { plan.next };
         let outcome = match next {
             Next::Renew => match login::renew(transport, &session.token).await {
@@ -255,7 +308,7 @@ impl Sessions {
     }
 
     /// Asks when a token that was given ends.
-    async fn learn(&self, flight: &mut Flight, session: &Arc<Session>, transport: &Transport) {
+    async fn learn(&self, flight: &mut Flight, session: &Arc<Session>, transport: &Arc<Transport>) {
         let asked_at = self.clock.monotonic();
         let looked_up = login::look_up(transport, &session.token).await;
         let installed = looked_up.and_then(|grant| {
@@ -306,11 +359,13 @@ impl Sessions {
         asked_at: Duration,
         endless: bool,
     ) -> Result<Arc<Session>, VaultFailure> {
-        let draw = |grant| Plan::draw(asked_at, grant, before, &*self.random);
+        let replaceable = self.login.credentials.can_log_in_again();
+        let draw = |grant| Plan::draw(asked_at, grant, before, replaceable, &*self.random);
         let plan = granted.grant.map(draw).transpose()?;
         flight.number += 1;
         flight.failures = 0;
         flight.last_failure = None;
+        flight.refusals.forget();
         let session = Arc::new(Session {
             token: granted.token,
             number: flight.number,

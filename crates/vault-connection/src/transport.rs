@@ -5,13 +5,14 @@
 
 use std::error::Error;
 use std::io;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, DATE, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Identity, Proxy, Response};
+use reqwest::{Certificate, Client, ClientBuilder, Identity, Proxy, Response};
 use url::Url;
 use vault_crypto_core::{Result, SecureBytes};
 
@@ -65,6 +66,10 @@ pub(crate) struct Transport {
     address: Address,
     others: Vec<Address>,
     namespace: Option<HeaderValue>,
+    /// There is none, or the server has namespaces.
+    pub(crate) namespace_proved: AtomicBool,
+    /// For logins whose answer must not be given up for being late.
+    patient: Option<Client>,
 }
 
 impl Transport {
@@ -82,11 +87,16 @@ impl Transport {
                 "the token and every key cross the network readable: plain http is allowed"
             );
         }
-        let client = match &config.http_client {
-            Some(client) => client.clone(),
-            None => client(config)?,
+        let spent_at_once = config.credentials.is_spent_at_once();
+        let (client, patient) = match &config.http_client {
+            Some(client) => (client.clone(), None),
+            None => {
+                let patient = spent_at_once.then(|| builder(config)).transpose()?;
+                (impatient(builder(config)?, config)?, patient.map(built).transpose()?)
+            }
         };
-        Ok(Self { client, address, others, namespace })
+        let namespace_proved = AtomicBool::new(namespace.is_none());
+        Ok(Self { client, address, others, namespace, namespace_proved, patient })
     }
 
     /// The client itself, with its pool.
@@ -106,11 +116,29 @@ impl Transport {
         request: &Request,
         token: Option<&Token>,
     ) -> Result<Raw, VaultFailure> {
+        self.send_by(&self.client, request, token).await
+    }
+
+    /// The same, for as long as somebody waits, where what is shown is spent with the request.
+    pub(crate) async fn send_patiently(
+        &self,
+        request: &Request,
+        token: Option<&Token>,
+    ) -> Result<Raw, VaultFailure> {
+        self.send_by(self.patient.as_ref().unwrap_or(&self.client), request, token).await
+    }
+
+    async fn send_by(
+        &self,
+        client: &Client,
+        request: &Request,
+        token: Option<&Token>,
+    ) -> Result<Raw, VaultFailure> {
         let url = self.address.url(&request.path, request.query);
         let url = url.ok_or_else(|| {
             VaultFailure::new(VaultFailureKind::InvalidInput, "the path makes no URL")
         })?;
-        let first = self.execute(request, url.clone(), token).await?;
+        let first = self.execute(client, request, url.clone(), token).await?;
         if !matches!(
             first.status(),
             StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
@@ -118,12 +146,13 @@ impl Transport {
             return read(first).await;
         }
         let onward = self.onward(&url, first.headers())?;
-        let second = self.execute(request, onward, token).await?;
+        let second = self.execute(client, request, onward, token).await?;
         read(second).await
     }
 
     async fn execute(
         &self,
+        client: &Client,
         request: &Request,
         url: Url,
         token: Option<&Token>,
@@ -138,7 +167,7 @@ impl Transport {
             headers.insert(NAMESPACE, namespace.clone());
         }
         *ready.body_mut() = request.body.clone().map(Into::into);
-        self.client.execute(ready).await.map_err(failed)
+        client.execute(ready).await.map_err(failed)
     }
 
     /// Where a redirect leads, if the token may go there: the same path of an address that was given.
@@ -162,14 +191,12 @@ impl Transport {
     }
 }
 
-fn client(config: &VaultConnectionConfig) -> Result<Client> {
+fn builder(config: &VaultConnectionConfig) -> Result<ClientBuilder> {
     let mut builder = Client::builder()
         .redirect(Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
         .connect_timeout(config.connect_timeout)
-        .read_timeout(config.read_timeout)
-        .timeout(config.call_timeout)
         .pool_max_idle_per_host(config.idle_connections)
         .pool_idle_timeout(config.idle_timeout)
         .tls_backend_rustls();
@@ -193,6 +220,14 @@ fn client(config: &VaultConnectionConfig) -> Result<Client> {
         );
         builder = builder.tls_danger_accept_invalid_certs(true);
     }
+    Ok(builder)
+}
+
+fn impatient(builder: ClientBuilder, config: &VaultConnectionConfig) -> Result<Client> {
+    built(builder.read_timeout(config.read_timeout).timeout(config.call_timeout))
+}
+
+fn built(builder: ClientBuilder) -> Result<Client> {
     builder
         .build()
         .map_err(|_| invalid("the TLS settings make no client; do roots, certificate and key fit?"))
@@ -273,6 +308,12 @@ fn untrusted(error: &reqwest::Error) -> Option<&'static str> {
             "the server's TLS certificate is revoked"
         }
         rustls::Error::InvalidCertificate(_) => "the server's TLS certificate is not valid",
+        rustls::Error::PeerIncompatible(_) => {
+            "the server and this machine have no TLS version and cipher in common"
+        }
+        rustls::Error::InvalidMessage(_) => {
+            "what answers at this address and port does not speak TLS"
+        }
         rustls::Error::AlertReceived(_) => {
             "the server refuses the TLS connection; does it want a client certificate?"
         }

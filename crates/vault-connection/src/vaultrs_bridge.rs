@@ -128,7 +128,7 @@ impl VaultConnection {
     pub async fn vaultrs_client(&self) -> Result<VaultrsClient, VaultFailure> {
         let refused = |what| VaultFailure::new(VaultFailureKind::InvalidInput, what);
         let (transport, sessions) = (&self.0.transport, &self.0.sessions);
-        let session = sessions.current(transport).await?;
+        let session = self.limited(sessions.current(transport)).await?;
         let token = session.token.header();
         let token = token.to_str().map_err(|_| refused("the token is no text"))?;
         let address = Url::parse(&transport.address().to_string());

@@ -2,11 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, where a panic is the report")]
 
 mod it {
+    mod dropped;
     mod env;
     mod http_client;
     mod logins;
+    mod namespaces;
     mod redaction;
     mod redirects;
+    mod refusals;
     mod server;
     mod support;
     mod tokens;

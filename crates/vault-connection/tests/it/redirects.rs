@@ -3,10 +3,10 @@
 use vault_connection::{
     VaultConnection, VaultConnectionConfig, VaultCredentials, VaultFailureKind,
 };
-use vault_crypto_core::ErrorKind;
+use vault_crypto_core::{ErrorKind, Operation};
 use vault_testkit::proxy::{Answer, FaultProxy, HttpFault, Match};
 
-use super::support::{connect, mount, proxy, server};
+use super::support::{connect, has_namespaces, mount, proxy, server};
 
 fn config(url: &str) -> VaultConnectionConfig {
     VaultConnectionConfig::new(url, VaultCredentials::token(server().root_token()))
@@ -44,6 +44,7 @@ async fn no_token_follows_a_redirect_anywhere_else() {
         redirect(&standby, &location);
         let failure = connect(config(&here)).await.who_am_i().await.unwrap_err();
         assert_eq!(failure.kind(), VaultFailureKind::Redirected, "{location}");
+        assert_eq!(failure.to_error(Operation::Decrypt).kind(), ErrorKind::Unavailable);
     }
     assert_eq!(foreign.connections(), 0);
 }
@@ -66,6 +67,8 @@ async fn the_namespace_and_the_mark_against_web_pages_are_sent() {
     };
     let namespaced = connect(config(&proxy.url()).with_namespace(mount("team-a/shop"))).await;
     let plain = connect(config(&proxy.url())).await;
+    has_namespaces(&proxy);
+    namespaced.who_am_i().await.unwrap();
     seen("x-vault-namespace", "team-a/shop");
     assert_eq!(namespaced.who_am_i().await.unwrap_err().status(), Some(418));
     seen("x-vault-namespace", "team-a/shop");

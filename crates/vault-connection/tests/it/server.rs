@@ -62,6 +62,15 @@ async fn a_sealed_server_is_told_apart_and_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_does_not_speak_tls_is_told_as_that() {
+    let address = server().url().replace("http://", "https://");
+    let config = VaultConnectionConfig::new(address, VaultCredentials::token("unused"));
+    let failure = connect(config).await.who_am_i().await.unwrap_err();
+    assert_eq!(failure.kind(), VaultFailureKind::Untrusted);
+    assert!(failure.to_string().contains("does not speak TLS"), "{failure}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_secret_is_not_found_with_its_metadata() {
     #[derive(serde::Deserialize)]
     struct Deleted {

@@ -6,7 +6,7 @@ use vault_connection::{
     SecretId, VaultConnection, VaultConnectionConfig, VaultCredentials, VaultMount,
 };
 use vault_crypto_core::SecureString;
-use vault_testkit::proxy::FaultProxy;
+use vault_testkit::proxy::{FaultProxy, HttpFault, Match};
 use vault_testkit::servers::Vault;
 
 /// One server for the tests that change nothing but roles of their own.
@@ -34,6 +34,16 @@ pub(crate) fn ask(vault: &Vault, args: &[&str]) -> String {
 
 pub(crate) fn proxy() -> Arc<FaultProxy> {
     Arc::new(FaultProxy::start(server().url().as_str()).unwrap())
+}
+
+/// From now on the server says that it is the edition with namespaces.
+pub(crate) fn has_namespaces(proxy: &FaultProxy) {
+    proxy.on(Match::path("sys/health")).always().fault(HttpFault::edit(|body| {
+        let text = String::from_utf8(body.clone()).unwrap();
+        let paid = text.replace(r#""enterprise":false"#, r#""enterprise":true"#);
+        assert_ne!(paid, text);
+        *body = paid.into_bytes();
+    }));
 }
 
 pub(crate) fn mount(path: &str) -> VaultMount {

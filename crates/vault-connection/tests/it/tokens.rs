@@ -27,7 +27,7 @@ async fn many_requests_with_a_revoked_token_cause_one_login() {
     let connection = connect(VaultConnectionConfig::new(proxy.url(), credentials)).await;
     connection.log_in().await.unwrap();
     ask(server(), &["token", "revoke", "-mode=path", "auth/revoked"]);
-    let asking: Vec<_> = (0..32)
+    let asking: Vec<_> = (0..1_000)
         .map(|_| {
             let connection = connection.clone();
             tokio::spawn(async move { connection.who_am_i().await })
@@ -36,6 +36,17 @@ async fn many_requests_with_a_revoked_token_cause_one_login() {
     for asked in asking {
         asked.await.unwrap().unwrap();
     }
+    assert_eq!(count(&proxy, "/login"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_token_is_used_and_not_revoked_which_nobody_can() {
+    let proxy = proxy();
+    let login = app_role("batch", &["token_type=batch", "token_ttl=1h"]);
+    let connection = connect(VaultConnectionConfig::new(proxy.url(), login)).await;
+    connection.who_am_i().await.unwrap();
+    connection.log_out().await.unwrap();
+    connection.who_am_i().await.unwrap();
     assert_eq!(count(&proxy, "/login"), 2);
 }
 

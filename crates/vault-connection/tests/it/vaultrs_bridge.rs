@@ -19,7 +19,9 @@ use vaultrs::client::{Client as _, Identity, VaultClient, VaultClientSettings};
 use vaultrs::error::ClientError;
 use vaultrs::{kv2, transit};
 
-use super::support::{allow_all, app_role, ask, connect, count, mount, proxy, role_at, server};
+use super::support::{
+    allow_all, app_role, ask, connect, count, has_namespaces, mount, proxy, role_at, server,
+};
 
 type Secret = HashMap<String, String>;
 
@@ -176,6 +178,7 @@ async fn namespace_and_prefix_are_where_the_server_wants_them() {
     let proxy = proxy();
     let seen = Match::header("x-vault-namespace", "team").and_method("GET");
     proxy.on(seen).always().fault(HttpFault::Answer(Answer::new(418)));
+    has_namespaces(&proxy);
     let mut before = client(&proxy.url(), server().root_token());
     before.middle.namespace = Some("team".to_owned());
     let after = moved(&before, None).await;

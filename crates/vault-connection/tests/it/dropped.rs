@@ -1,0 +1,126 @@
+//! Callers that go away in the middle: a login goes on with the next one, and nothing is spent in vain.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use vault_connection::{SecretId, VaultConnectionConfig, VaultCredentials, VaultFailureKind};
+use vault_crypto_core::{Clock as _, SecureString, SystemClock};
+use vault_testkit::VirtualClock;
+use vault_testkit::proxy::{HttpFault, Match};
+
+use super::support::{app_role, ask, connect, count, proxy, role_at, server};
+
+/// What `work` answers if that takes no more than `times` polls, each after it was woken.
+async fn polled<F: Future>(work: F, times: usize) -> Option<F::Output> {
+    let (mut work, mut left) = (pin!(work), times);
+    poll_fn(|cx| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        match work.as_mut().poll(cx) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// A role and a wrapping token around a secret that is good for one login.
+fn wrapped_once(role: &str) -> VaultCredentials {
+    let (role_id, _) = role_at("approle", role, &["secret_id_num_uses=1"]);
+    let path = format!("auth/approle/role/{role}/secret-id");
+    let wrap = ["write", "-f", "-wrap-ttl=60s", "-field=wrapping_token", path.as_str()];
+    let secret = SecretId::Wrapped(SecureString::new(ask(server(), &wrap)));
+    VaultCredentials::app_role(role_id, secret).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_is_dropped_at_any_poll_goes_on_with_the_next_caller() {
+    let mut polls = 0;
+    loop {
+        let proxy = proxy();
+        let config = VaultConnectionConfig::new(proxy.url(), wrapped_once("half-way"));
+        let connection = connect(config).await;
+        let ended = polled(connection.log_in(), polls).await;
+        connection.log_in().await.unwrap_or_else(|failure| panic!("after {polls}: {failure}"));
+        assert_eq!((count(&proxy, "/unwrap"), count(&proxy, "/login")), (1, 1), "after {polls}");
+        if ended.is_some() {
+            break;
+        }
+        polls += 1;
+    }
+    assert!(polls >= 4, "two requests and their answers are more than {polls} polls");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_to_a_dropped_login_is_kept_longer_than_any_time_out() {
+    let proxy = proxy();
+    for path in ["/unwrap", "/login"] {
+        proxy.on(Match::path(path)).fault(HttpFault::LateAnswer(Duration::from_millis(200)));
+    }
+    let limit = Duration::from_millis(600);
+    let config = VaultConnectionConfig::new(proxy.url(), wrapped_once("late"))
+        .with_call_timeout(limit)
+        .with_read_timeout(limit);
+    let connection = connect(config).await;
+    // Once in the middle of each of the two requests.
+    for (path, patience) in [("/unwrap", 100), ("/login", 150)] {
+        let patience = Duration::from_millis(patience);
+        tokio::time::timeout(patience, connection.log_in()).await.unwrap_err();
+        assert_eq!(count(&proxy, path), 1, "{path}");
+        tokio::time::sleep(limit * 2).await;
+    }
+    connection.log_in().await.unwrap();
+    assert_eq!((count(&proxy, "/unwrap"), count(&proxy, "/login")), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_hangs_is_given_up_and_begun_anew() {
+    let proxy = proxy();
+    proxy.on(Match::path("/unwrap")).fault(HttpFault::Hang);
+    let config = VaultConnectionConfig::new(proxy.url(), wrapped_once("hanging"))
+        .with_call_timeout(Duration::from_millis(1_500));
+    let connection = connect(config).await;
+    let failure = connection.log_in().await.unwrap_err();
+    assert_eq!(failure.kind(), VaultFailureKind::TimedOut);
+    connection.log_in().await.unwrap();
+    assert_eq!((count(&proxy, "/unwrap"), count(&proxy, "/login")), (2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_that_hangs_holds_up_one_caller_and_not_the_next() {
+    let (proxy, clock) = (proxy(), VirtualClock::new());
+    let config = VaultConnectionConfig::new(proxy.url(), app_role("stuck", &["token_ttl=1h"]))
+        .with_clock(Arc::new(clock.clone()));
+    let connection = connect(config).await;
+    connection.who_am_i().await.unwrap();
+    clock.advance(Duration::from_secs(55 * 60));
+    proxy.on(Match::path("/renew-self")).always().fault(HttpFault::Hang);
+    let held_up = tokio::time::timeout(Duration::from_millis(200), connection.who_am_i());
+    held_up.await.unwrap_err();
+    connection.who_am_i().await.unwrap();
+    assert_eq!(count(&proxy, "/renew-self"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_limit_of_time_covers_a_request_with_its_login() {
+    let proxy = proxy();
+    proxy.on(Match::any()).always().fault(HttpFault::Latency(Duration::from_millis(600)));
+    let config = VaultConnectionConfig::new(proxy.url(), app_role("slow", &[]))
+        .with_call_timeout(Duration::from_secs(1));
+    let connection = connect(config).await;
+    let clock = SystemClock::new();
+    let began = clock.monotonic();
+    let failure = connection.who_am_i().await.unwrap_err();
+    let took = clock.monotonic() - began;
+    assert_eq!(failure.kind(), VaultFailureKind::TimedOut);
+    assert!(took < Duration::from_millis(1_150), "{took:?}");
+    // The login was not in vain.
+    connection.who_am_i().await.unwrap();
+    assert_eq!(count(&proxy, "/login"), 1);
+}
