@@ -1,23 +1,26 @@
 //! `KmsAdmin`: managing keys. Nothing that may have happened is done twice.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use vault_connection::VaultFailureKind;
+use vault_connection::{VaultAnswer, VaultFailureKind};
 use vault_crypto_core::{
     CryptoError, ErrorKind, KeyConfig, KeyId, KeyInfo, KeyRotationResult, KeySpec, KeyUsage,
     KeyVersion, KmsAdmin, Operation, Result, RotateOptions,
 };
 
-use crate::client::NoAnswer;
+use crate::client::{NoAnswer, described};
 use crate::describe::Described;
-use crate::error::{invalid, unexpected};
+use crate::error::{after, invalid, unexpected};
+use crate::key::Key;
 use crate::names::check_name;
-use crate::provider::Key;
 use crate::{ScopeBinding, VaultKmsProvider};
 
+/// The type of key that is made here.
+const KIND: &str = "aes256-gcm96";
 const MAX_PAGE: usize = 1_000;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const LONGEST_PERIOD: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
@@ -30,32 +33,10 @@ impl KmsAdmin for VaultKmsProvider {
         check_name(&config.name).map_err(|error| error.in_operation(operation))?;
         let key = Key { name: &config.name, id: self.place.key_id(&config.name) };
         check_config(&config, &key)?;
-        // Transit answers the creation of a key that exists as if it had made it.
-        match self.described(&key, operation).await {
-            Err(error) if error.kind() == ErrorKind::KeyNotFound => {}
-            Err(error) => return Err(error),
-            Ok(_) => {
-                return Err(CryptoError::new(ErrorKind::Conflict, operation)
-                    .with_key_id(&key.id)
-                    .with_detail("Transit has a key of this name already"));
-            }
-        }
-        #[derive(Serialize)]
-        struct Body {
-            r#type: &'static str,
-            derived: bool,
-        }
-        let derived = self.binding == ScopeBinding::DerivedKey;
-        self.change(&key, &[], &Body { r#type: "aes256-gcm96", derived }, operation).await?;
-        let made = self.described(&key, operation).await?;
-        if made.unfit_for(self.binding).is_some() {
-            return Err(CryptoError::new(ErrorKind::Conflict, operation)
-                .with_key_id(&key.id)
-                .with_detail(
-                    "somebody else made a key of this name at the same time, of another kind",
-                ));
-        }
-        info(&made, &key, operation)
+        // Known outside, so that what fails after it says what was done.
+        let made = AtomicBool::new(false);
+        let outcome = self.in_time(operation, &key.id, self.make(&key, &made)).await;
+        outcome.map_err(|error| after_it(&made, "created", &key.id, error))
     }
 
     async fn rotate_key(
@@ -68,15 +49,9 @@ impl KmsAdmin for VaultKmsProvider {
         if options.stage {
             return Err(unsupported(operation, &key, "Transit writes with a new version at once"));
         }
-        // Servers tell of a key that is not there in different words.
-        self.described(&key, operation).await?;
-        self.change(&key, &["rotate"], &Nothing {}, operation).await?;
-        let now = self.described(&key, operation).await?;
-        let at = now.made_at(now.latest_version);
-        let at = at.ok_or_else(|| {
-            unexpected(operation, &key.id, "the server does not say when it rotated the key")
-        })?;
-        Ok(KeyRotationResult::in_place(key.id, KeyVersion::from(now.latest_version), false, at))
+        let done = AtomicBool::new(false);
+        let outcome = self.in_time(operation, &key.id, self.rotate(&key, &done)).await;
+        outcome.map_err(|error| after_it(&done, "rotated", &key.id, error))
     }
 
     async fn promote_key(&self, key_id: &KeyId) -> Result<KeyRotationResult> {
@@ -127,23 +102,10 @@ impl KmsAdmin for VaultKmsProvider {
         }
         let after =
             after.map(|after| self.key(after, operation).map(|key| key.name)).transpose()?;
-        let mut page = Vec::new();
-        for name in self.names(operation).await? {
-            if page.len() == limit.min(MAX_PAGE) {
-                break;
-            }
-            if after.is_some_and(|after| name.as_str() <= after) {
-                continue;
-            }
-            let key = Key { name: &name, id: self.place.key_id(&name) };
-            match self.described(&key, operation).await {
-                Ok(described) => page.extend(described.info(key.id)),
-                // Deleted since the names were listed.
-                Err(error) if error.kind() == ErrorKind::KeyNotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(page)
+        let page = self.connection().in_time(self.page(after, limit.min(MAX_PAGE))).await;
+        let late =
+            || CryptoError::new(ErrorKind::TimedOut, operation).with_detail("no answer in time");
+        page.ok_or_else(late)?
     }
 
     async fn tag_key(&self, key_id: &KeyId, _tags: BTreeMap<String, String>) -> Result<()> {
@@ -167,8 +129,12 @@ impl KmsAdmin for VaultKmsProvider {
         struct Body {
             auto_rotate_period: u64,
         }
-        self.described(&key, operation).await?;
-        self.change(&key, &["config"], &Body { auto_rotate_period: seconds }, operation).await
+        self.in_time(operation, &key.id, async {
+            self.described(&key, operation).await?;
+            self.change(&key, &["config"], &Body { auto_rotate_period: seconds }, operation).await
+        })
+        .await
+        .map(drop)
     }
 }
 
@@ -184,15 +150,105 @@ impl VaultKmsProvider {
     pub async fn set_min_decryption_version(&self, key_id: &KeyId, version: u32) -> Result<()> {
         let operation = Operation::RotateKey;
         let key = self.key(key_id, operation)?;
-        let described = self.described(&key, operation).await?;
-        if version == 0 || version > described.latest_version {
-            return Err(invalid(operation, &key.id, "the key has no such version"));
-        }
         #[derive(Serialize)]
         struct Body {
             min_decryption_version: u32,
         }
-        self.change(&key, &["config"], &Body { min_decryption_version: version }, operation).await
+        self.in_time(operation, &key.id, async {
+            let described = self.described(&key, operation).await?;
+            if version == 0 || version > described.latest_version {
+                return Err(invalid(operation, &key.id, "the key has no such version"));
+            }
+            let body = Body { min_decryption_version: version };
+            self.change(&key, &["config"], &body, operation).await
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Makes the key, and says in `made` when that has happened.
+    async fn make(&self, key: &Key<'_>, made: &AtomicBool) -> Result<KeyInfo> {
+        let operation = Operation::CreateKey;
+        // Transit answers the creation of a key that exists as if it had made it.
+        match self.described(key, operation).await {
+            Err(error) if error.kind() == ErrorKind::KeyNotFound => {}
+            Err(error) => return Err(error),
+            Ok(_) => {
+                return Err(CryptoError::new(ErrorKind::Conflict, operation)
+                    .with_key_id(&key.id)
+                    .with_detail("Transit has a key of this name already"));
+            }
+        }
+        #[derive(Serialize)]
+        struct Body {
+            r#type: &'static str,
+            derived: bool,
+        }
+        let body = Body { r#type: KIND, derived: self.binding == ScopeBinding::DerivedKey };
+        let answer = self.change(key, &[], &body, operation).await?;
+        made.store(true, Ordering::Relaxed);
+        let described = self.now(key, &answer, operation).await?;
+        if described.unfit_for(self.binding).is_some() {
+            // That key was not made here.
+            made.store(false, Ordering::Relaxed);
+            return Err(CryptoError::new(ErrorKind::Conflict, operation)
+                .with_key_id(&key.id)
+                .with_detail(
+                    "somebody else made a key of this name at the same time, of another kind",
+                ));
+        }
+        info(&described, key, operation)
+    }
+
+    /// Rotates the key, and says in `done` when that has happened.
+    async fn rotate(&self, key: &Key<'_>, done: &AtomicBool) -> Result<KeyRotationResult> {
+        let operation = Operation::RotateKey;
+        // Servers tell of a key that is not there in different words.
+        self.described(key, operation).await?;
+        let answer = self.change(key, &["rotate"], &Nothing {}, operation).await?;
+        done.store(true, Ordering::Relaxed);
+        let now = self.now(key, &answer, operation).await?;
+        let at = now.made_at(now.latest_version);
+        let at = at.ok_or_else(|| {
+            unexpected(operation, &key.id, "the server does not say when it rotated the key")
+        })?;
+        let (id, version) = (key.id.clone(), KeyVersion::from(now.latest_version));
+        Ok(KeyRotationResult::in_place(id, version, false, at))
+    }
+
+    /// The key as it is after a change: as the answer to the change has it, or else after another look, for
+    /// older servers answer nothing.
+    async fn now(
+        &self,
+        key: &Key<'_>,
+        answer: &VaultAnswer,
+        operation: Operation,
+    ) -> Result<Described> {
+        if answer.is_empty() {
+            return self.described(key, operation).await;
+        }
+        self.answered(described(answer, key.name), key, operation)
+    }
+
+    async fn page(&self, after: Option<&str>, limit: usize) -> Result<Vec<KeyInfo>> {
+        let operation = Operation::ListKeys;
+        let mut page = Vec::new();
+        for name in self.names(operation).await? {
+            if page.len() == limit {
+                break;
+            }
+            if after.is_some_and(|after| name.as_str() <= after) {
+                continue;
+            }
+            let key = Key { name: &name, id: self.place.key_id(&name) };
+            match self.described(&key, operation).await {
+                Ok(described) => page.extend(described.info(key.id)),
+                // Deleted since the names were listed.
+                Err(error) if error.kind() == ErrorKind::KeyNotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(page)
     }
 
     /// Posts to the key's own path.
@@ -202,11 +258,11 @@ impl VaultKmsProvider {
         what: &[&str],
         body: &(impl Serialize + Sync),
         operation: Operation,
-    ) -> Result<()> {
+    ) -> Result<VaultAnswer> {
         let mut path = vec!["keys", key.name];
         path.extend_from_slice(what);
         let answer = self.transit.connection.post(&self.transit.mount, &path, body).await;
-        self.answered(answer.map(drop).map_err(NoAnswer::from), key, operation)
+        self.answered(answer.map_err(NoAnswer::from), key, operation)
     }
 
     /// The names of all keys, ascending. Transit has no pages.
@@ -236,6 +292,15 @@ impl VaultKmsProvider {
 
 #[derive(Serialize)]
 struct Nothing {}
+
+fn after_it(
+    happened: &AtomicBool,
+    done: &'static str,
+    key_id: &KeyId,
+    error: CryptoError,
+) -> CryptoError {
+    if happened.load(Ordering::Relaxed) { after(done, key_id, error) } else { error }
+}
 
 fn info(described: &Described, key: &Key<'_>, operation: Operation) -> Result<KeyInfo> {
     let info = described.info(key.id.clone());

@@ -4,8 +4,8 @@
 
 use base64ct::{Base64, Encoding};
 use serde::{Deserialize, Serialize};
-use vault_connection::{VaultConnection, VaultFailure, VaultMount};
-use vault_crypto_core::SecureBytes;
+use vault_connection::{VaultAnswer, VaultConnection, VaultFailure, VaultMount};
+use vault_crypto_core::{DATA_KEY_LEN, SecureBytes};
 use zeroize::Zeroizing;
 
 use crate::ciphertext::Ciphertext;
@@ -19,13 +19,16 @@ pub(crate) enum NoAnswer {
     Unexpected(&'static str),
 }
 
+/// What a broken answer of the server's says of itself where another key's is told apart.
+const ANOTHER_KEY: &str = "the service answered for another key";
+
 impl From<VaultFailure> for NoAnswer {
     fn from(failure: VaultFailure) -> Self {
         Self::Failed(failure)
     }
 }
 
-type Answer<T> = Result<T, NoAnswer>;
+pub(crate) type Answer<T> = Result<T, NoAnswer>;
 
 /// A ciphertext as the server wrote it, and its version.
 pub(crate) struct Sealed {
@@ -98,7 +101,11 @@ impl Transit {
         let answer =
             self.connection.post(&self.mount, &["datakey", "plaintext", name], &asked).await?;
         let told: Told<'_> = answer.data()?;
-        Ok((told.plaintext()?, told.sealed()?))
+        let (plaintext, sealed) = (told.plaintext()?, told.sealed()?);
+        if plaintext.len() != DATA_KEY_LEN {
+            return Err(NoAnswer::Unexpected("the server's data key has not 32 bytes"));
+        }
+        Ok((plaintext, sealed))
     }
 
     pub(crate) async fn encrypt(
@@ -137,11 +144,7 @@ impl Transit {
 
     pub(crate) async fn describe(&self, name: &str) -> Answer<Described> {
         let answer = self.connection.get(&self.mount, &["keys", name]).await?;
-        let described: Described = answer.data()?;
-        if described.name != name {
-            return Err(NoAnswer::Unexpected("the server describes another key"));
-        }
-        Ok(described)
+        described(&answer, name)
     }
 
     pub(crate) async fn random(&self, len: usize) -> Answer<SecureBytes> {
@@ -159,6 +162,15 @@ impl Transit {
             decoded(answer.data::<Random<'_>>()?.random_bytes).filter(|bytes| bytes.len() == len);
         bytes.ok_or(NoAnswer::Unexpected("the server answered another number of random bytes"))
     }
+}
+
+/// The settings of the key `name` in an answer to a look at it or a change of it.
+pub(crate) fn described(answer: &VaultAnswer, name: &str) -> Answer<Described> {
+    let described: Described = answer.data()?;
+    if described.name != name {
+        return Err(NoAnswer::Unexpected(ANOTHER_KEY));
+    }
+    Ok(described)
 }
 
 /// Decodes into a buffer that is wiped whatever happens.

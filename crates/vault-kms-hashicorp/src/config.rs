@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use vault_connection::{VaultConnection, VaultConnectionConfig};
+use vault_connection::VaultConnectionConfig;
 
 /// What binds the scope of a wrapped key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -20,32 +20,20 @@ pub enum ScopeBinding {
 }
 
 /// Settings of a [`VaultKmsProvider`](crate::VaultKmsProvider).
+///
+/// [`Default`] is Transit at `transit/` over a connection that is ready, for
+/// [`with_client`](crate::VaultKmsProvider::with_client).
 pub struct VaultKmsConfig {
-    pub(crate) connection: Connection,
+    pub(crate) connection: Option<VaultConnectionConfig>,
     pub(crate) mount: String,
     pub(crate) binding: ScopeBinding,
-}
-
-pub(crate) enum Connection {
-    Ready(VaultConnection),
-    ToBeMade(Box<VaultConnectionConfig>),
 }
 
 impl VaultKmsConfig {
     /// Transit at `transit/` of the server that `connection` names.
     #[must_use]
     pub fn new(connection: VaultConnectionConfig) -> Self {
-        Self::over(Connection::ToBeMade(Box::new(connection)))
-    }
-
-    /// The same over a connection that others use too.
-    #[must_use]
-    pub fn with_connection(connection: VaultConnection) -> Self {
-        Self::over(Connection::Ready(connection))
-    }
-
-    fn over(connection: Connection) -> Self {
-        Self { connection, mount: "transit".to_owned(), binding: ScopeBinding::default() }
+        Self { connection: Some(connection), ..Self::default() }
     }
 
     /// Transit is mounted at `path` (`team-a/transit`).
@@ -63,13 +51,18 @@ impl VaultKmsConfig {
     }
 }
 
+impl Default for VaultKmsConfig {
+    fn default() -> Self {
+        Self { connection: None, mount: "transit".to_owned(), binding: ScopeBinding::default() }
+    }
+}
+
 impl fmt::Debug for VaultKmsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_struct("VaultKmsConfig");
-        match &self.connection {
-            Connection::Ready(connection) => shown.field("connection", connection),
-            Connection::ToBeMade(config) => shown.field("connection", config),
-        };
-        shown.field("mount", &self.mount).field("binding", &self.binding).finish()
+        f.debug_struct("VaultKmsConfig")
+            .field("connection", &self.connection)
+            .field("mount", &self.mount)
+            .field("binding", &self.binding)
+            .finish()
     }
 }

@@ -60,9 +60,17 @@ const fn sentence(kind: ErrorKind) -> &'static str {
     }
 }
 
-/// An answer that is not what was asked for.
+/// An answer that is not what was asked for: made on the way or by a server in trouble, so that asking again
+/// may help.
 pub(crate) fn unexpected(operation: Operation, key_id: &KeyId, what: &'static str) -> CryptoError {
-    CryptoError::new(ErrorKind::Internal, operation).with_key_id(key_id).with_detail(what)
+    CryptoError::new(ErrorKind::Unavailable, operation).with_key_id(key_id).with_detail(what)
+}
+
+/// `error`, met after the key was changed as `done` says: nobody may take it for nothing done.
+#[cfg(feature = "admin")]
+pub(crate) fn after(done: &'static str, key_id: &KeyId, error: CryptoError) -> CryptoError {
+    let why = error.detail().map_or_else(|| error.to_string(), str::to_owned);
+    error.with_key_id(key_id).with_detail(format!("the key was {done}, but {why}"))
 }
 
 pub(crate) fn invalid(operation: Operation, key_id: &KeyId, what: &'static str) -> CryptoError {

@@ -9,6 +9,7 @@ mod config;
 mod describe;
 mod error;
 mod fitness;
+mod key;
 mod names;
 mod provider;
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use vault_connection::{VaultConnection, VaultFailureKind, VaultMount};
+use vault_connection::{VaultConnection, VaultMount};
 use vault_crypto_core::{
     Capabilities, CryptoError, DataKey, ErrorKind, HealthStatus, KeyId, KeyInfo, KeyVersion,
     KmsProvider, MAX_WRAP_LEN, Operation, Result, Scope, SecureBytes, WrapContext, WrappedKey,
@@ -14,10 +14,9 @@ use zeroize::Zeroizing;
 use crate::binding::{Bound, PAYLOAD_LABEL, Role};
 use crate::ciphertext::Ciphertext;
 use crate::client::{NoAnswer, Sealed, Transit};
-use crate::config::Connection;
-use crate::describe::Described;
-use crate::error::{classified, invalid, unexpected};
+use crate::error::invalid;
 use crate::fitness::Fitness;
+use crate::key::Key;
 use crate::names::{Place, SCHEME};
 use crate::{ScopeBinding, VaultKmsConfig};
 
@@ -30,13 +29,7 @@ pub struct VaultKmsProvider {
     pub(crate) transit: Transit,
     pub(crate) place: Place,
     pub(crate) binding: ScopeBinding,
-    fitness: Fitness,
-}
-
-/// A key of this engine.
-pub(crate) struct Key<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) id: KeyId,
+    pub(crate) fitness: Fitness,
 }
 
 impl VaultKmsProvider {
@@ -45,14 +38,31 @@ impl VaultKmsProvider {
     /// # Errors
     /// `InvalidInput` for settings that cannot work.
     pub async fn connect(config: VaultKmsConfig) -> Result<Self> {
-        let mount = VaultMount::new(&config.mount)?;
-        let connection = match config.connection {
-            Connection::Ready(connection) => connection,
-            Connection::ToBeMade(config) => VaultConnection::connect(*config).await?,
-        };
+        let VaultKmsConfig { connection, mount, binding } = config;
+        let connection =
+            connection.ok_or_else(|| refused("which server? use `VaultKmsConfig::new`"))?;
+        Self::over(VaultConnection::connect(connection).await?, &mount, binding)
+    }
+
+    /// The same over a connection that others use too. Its settings are its own, so `config` has none of a
+    /// connection ([`VaultKmsConfig::default`]).
+    ///
+    /// # Errors
+    /// `InvalidInput` for settings that cannot work.
+    pub fn with_client(connection: VaultConnection, config: VaultKmsConfig) -> Result<Self> {
+        if config.connection.is_some() {
+            return Err(refused(
+                "the connection is made already; begin its settings with `VaultKmsConfig::default`",
+            ));
+        }
+        Self::over(connection, &config.mount, config.binding)
+    }
+
+    fn over(connection: VaultConnection, mount: &str, binding: ScopeBinding) -> Result<Self> {
+        let mount = VaultMount::new(mount)?;
         let place = Place::new(connection.server_name(), connection.namespace(), &mount);
         let transit = Transit { connection, mount };
-        Ok(Self { transit, place, binding: config.binding, fitness: Fitness::default() })
+        Ok(Self { transit, place, binding, fitness: Fitness::default() })
     }
 
     /// The connection that it works over: drive its [`upkeep`](VaultConnection::upkeep).
@@ -78,63 +88,19 @@ impl VaultKmsProvider {
         time.map_err(|failure| failure.to_error(Operation::HealthCheck))
     }
 
-    pub(crate) fn key<'a>(&self, key_id: &'a KeyId, operation: Operation) -> Result<Key<'a>> {
-        let name = self.place.name_in(key_id).map_err(|error| {
-            // An id of ten thousand bytes does not belong into a message.
-            let error = error.in_operation(operation);
-            if key_id.check().is_ok() { error.with_key_id(key_id) } else { error }
-        })?;
-        Ok(Key { name, id: self.place.key_id(name) })
-    }
-
-    /// The key, after a look at it if it has not been looked at lately.
-    async fn usable_key<'a>(&self, key_id: &'a KeyId, operation: Operation) -> Result<Key<'a>> {
-        let key = self.key(key_id, operation)?;
-        let clock = self.connection().clock();
-        if self.fitness.is_known(key.name, clock.monotonic()) {
-            return Ok(key);
-        }
-        let asked_at = clock.monotonic();
-        let described = self.described(&key, operation).await?;
-        if let Some(why) = described.unfit_for(self.binding) {
-            return Err(CryptoError::new(ErrorKind::KeyUnusable, operation)
-                .with_key_id(&key.id)
-                .with_detail(why));
-        }
-        self.fitness.remember(key.name, asked_at);
-        Ok(key)
-    }
-
-    pub(crate) async fn described(&self, key: &Key<'_>, operation: Operation) -> Result<Described> {
-        match self.transit.describe(key.name).await {
-            Err(NoAnswer::Failed(failure))
-                if failure.kind() == VaultFailureKind::PermissionDenied && !failure.was_login() =>
-            {
-                Err(CryptoError::new(ErrorKind::PermissionDenied, operation).with_key_id(&key.id).with_detail(
-                    "the token may not read the key's settings, by which this provider sees that the key binds the \
-                     scope; allow `read` on keys/NAME of the mount",
-                ))
-            }
-            described => self.answered(described, key, operation),
-        }
-    }
-
-    pub(crate) fn answered<T>(
+    /// One limit of time for all requests of a call.
+    pub(crate) async fn in_time<T>(
         &self,
-        answer: Result<T, NoAnswer>,
-        key: &Key<'_>,
         operation: Operation,
+        key_id: &KeyId,
+        work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        answer.map_err(|no_answer| match no_answer {
-            NoAnswer::Failed(failure) => {
-                let error = classified(&failure, operation, &key.id);
-                if matches!(error.kind(), ErrorKind::KeyNotFound | ErrorKind::KeyUnusable) {
-                    self.fitness.forget(key.name);
-                }
-                error
-            }
-            NoAnswer::Unexpected(what) => unexpected(operation, &key.id, what),
-        })
+        let late = || {
+            CryptoError::new(ErrorKind::TimedOut, operation)
+                .with_key_id(key_id)
+                .with_detail("no answer in time")
+        };
+        self.connection().in_time(work).await.unwrap_or_else(|| Err(late()))
     }
 
     async fn seal(
@@ -159,7 +125,7 @@ impl VaultKmsProvider {
             Role::WrappedKey | Role::KeptApart => plaintext,
         };
         let sealed = self.transit.encrypt(key.name, plaintext, bound.context.as_deref()).await;
-        self.answered(sealed, key, operation)
+        self.vouched(key, self.answered(sealed, key, operation)?, operation).await
     }
 
     async fn open(
@@ -181,12 +147,16 @@ impl VaultKmsProvider {
         }
     }
 
-    fn checked_len(key: &Key<'_>, len: usize, least: usize, operation: Operation) -> Result<()> {
-        if (least..=MAX_WRAP_LEN).contains(&len) {
+    fn checked_len(key: &Key<'_>, len: usize, operation: Operation) -> Result<()> {
+        if (1..=MAX_WRAP_LEN).contains(&len) {
             return Ok(());
         }
-        Err(invalid(operation, &key.id, "a KMS takes at most 4096 bytes, and wraps at least one"))
+        Err(invalid(operation, &key.id, "a KMS takes 1 to 4096 bytes"))
     }
+}
+
+fn refused(what: &'static str) -> CryptoError {
+    CryptoError::new(ErrorKind::InvalidInput, Operation::Configure).with_detail(what)
 }
 
 /// Reads a wrapped key, and compares the version in it with the stored one.
@@ -232,11 +202,15 @@ impl KmsProvider for VaultKmsProvider {
 
     async fn generate_data_key(&self, key_id: &KeyId, context: &WrapContext) -> Result<DataKey> {
         let operation = Operation::GenerateDataKey;
-        let key = self.usable_key(key_id, operation).await?;
-        let bound = self.binding.of_key(context);
-        let made = self.transit.data_key(key.name, bound.context.as_deref()).await;
-        let (plaintext, sealed) = self.answered(made, &key, operation)?;
-        DataKey::new(plaintext, wrapped(sealed, key))
+        self.in_time(operation, key_id, async {
+            let key = self.usable_key(key_id, operation).await?;
+            let bound = self.binding.of_key(context);
+            let made = self.transit.data_key(key.name, bound.context.as_deref()).await;
+            let (plaintext, sealed) = self.answered(made, &key, operation)?;
+            let sealed = self.vouched(&key, sealed, operation).await?;
+            DataKey::new(plaintext, wrapped(sealed, key))
+        })
+        .await
     }
 
     async fn wrap_data_key(
@@ -246,12 +220,14 @@ impl KmsProvider for VaultKmsProvider {
         context: &WrapContext,
     ) -> Result<WrappedKey> {
         let operation = Operation::WrapDataKey;
-        let key = self.key(key_id, operation)?;
-        Self::checked_len(&key, plaintext.len(), 1, operation)?;
-        let key = self.usable_key(key_id, operation).await?;
-        let bound = self.binding.of_key(context);
-        let sealed = self.seal(&key, plaintext.as_slice(), &bound, operation).await?;
-        Ok(wrapped(sealed, key))
+        Self::checked_len(&self.key(key_id, operation)?, plaintext.len(), operation)?;
+        self.in_time(operation, key_id, async {
+            let key = self.usable_key(key_id, operation).await?;
+            let bound = self.binding.of_key(context);
+            let sealed = self.seal(&key, plaintext.as_slice(), &bound, operation).await?;
+            Ok(wrapped(sealed, key))
+        })
+        .await
     }
 
     async fn decrypt_data_key(
@@ -260,9 +236,12 @@ impl KmsProvider for VaultKmsProvider {
         context: &WrapContext,
     ) -> Result<SecureBytes> {
         let operation = Operation::DecryptDataKey;
-        let key = self.usable_key(&wrapped.key_id, operation).await?;
-        let ciphertext = stated(wrapped, &key, operation)?;
-        self.open(&key, ciphertext, &self.binding.of_key(context), operation).await
+        self.in_time(operation, &wrapped.key_id, async {
+            let key = self.usable_key(&wrapped.key_id, operation).await?;
+            let ciphertext = stated(wrapped, &key, operation)?;
+            self.open(&key, ciphertext, &self.binding.of_key(context), operation).await
+        })
+        .await
     }
 
     async fn rewrap_data_key(
@@ -272,26 +251,34 @@ impl KmsProvider for VaultKmsProvider {
         context: &WrapContext,
     ) -> Result<WrappedKey> {
         let operation = Operation::RewrapDataKey;
-        let from = self.usable_key(&old.key_id, operation).await?;
-        let to = self.usable_key(to, operation).await?;
-        let ciphertext = stated(old, &from, operation)?;
-        let bound = self.binding.of_key(context);
-        if from.name == to.name {
-            let sealed = self.transit.rewrap(to.name, ciphertext, bound.context.as_deref()).await;
-            return Ok(wrapped(self.answered(sealed, &to, operation)?, to));
-        }
-        let plaintext = self.open(&from, ciphertext, &bound, operation).await?;
-        let sealed = self.seal(&to, plaintext.as_slice(), &bound, operation).await?;
-        Ok(wrapped(sealed, to))
+        self.in_time(operation, &old.key_id, async {
+            let from = self.usable_key(&old.key_id, operation).await?;
+            let to = self.usable_key(to, operation).await?;
+            let ciphertext = stated(old, &from, operation)?;
+            let bound = self.binding.of_key(context);
+            if from.name == to.name {
+                let context = bound.context.as_deref();
+                let sealed = self.transit.rewrap(to.name, ciphertext, context).await;
+                let sealed = self.answered(sealed, &to, operation)?;
+                return Ok(wrapped(self.vouched(&to, sealed, operation).await?, to));
+            }
+            let plaintext = self.open(&from, ciphertext, &bound, operation).await?;
+            let sealed = self.seal(&to, plaintext.as_slice(), &bound, operation).await?;
+            Ok(wrapped(sealed, to))
+        })
+        .await
     }
 
     async fn encrypt(&self, key_id: &KeyId, plaintext: &[u8], scope: &Scope) -> Result<Vec<u8>> {
         let operation = Operation::Encrypt;
-        let key = self.key(key_id, operation)?;
-        Self::checked_len(&key, plaintext.len(), 0, operation)?;
-        let key = self.usable_key(key_id, operation).await?;
-        let sealed = self.seal(&key, plaintext, &self.binding.of_payload(scope), operation).await?;
-        Ok(sealed.text.into_bytes())
+        Self::checked_len(&self.key(key_id, operation)?, plaintext.len(), operation)?;
+        self.in_time(operation, key_id, async {
+            let key = self.usable_key(key_id, operation).await?;
+            let bound = self.binding.of_payload(scope);
+            let sealed = self.seal(&key, plaintext, &bound, operation).await?;
+            Ok(sealed.text.into_bytes())
+        })
+        .await
     }
 
     async fn decrypt(
@@ -301,12 +288,15 @@ impl KmsProvider for VaultKmsProvider {
         scope: &Scope,
     ) -> Result<SecureBytes> {
         let operation = Operation::Decrypt;
-        let key = self.usable_key(key_id, operation).await?;
-        let ciphertext = Ciphertext::parse(ciphertext).ok_or_else(|| {
-            // Not told from altered bytes of ours: a flipped bit can lie in the prefix too.
-            CryptoError::authentication_failed(operation).with_key_id(&key.id)
-        })?;
-        self.open(&key, ciphertext, &self.binding.of_payload(scope), operation).await
+        self.in_time(operation, key_id, async {
+            let key = self.usable_key(key_id, operation).await?;
+            let ciphertext = Ciphertext::parse(ciphertext).ok_or_else(|| {
+                // Not told from altered bytes of ours: a flipped bit can lie in the prefix too.
+                CryptoError::authentication_failed(operation).with_key_id(&key.id)
+            })?;
+            self.open(&key, ciphertext, &self.binding.of_payload(scope), operation).await
+        })
+        .await
     }
 
     async fn describe_key(&self, key_id: &KeyId) -> Result<KeyInfo> {
@@ -343,7 +333,7 @@ impl KmsProvider for VaultKmsProvider {
         self.transit.random(len).await.map_err(|no_answer| match no_answer {
             NoAnswer::Failed(failure) => failure.to_error(operation),
             NoAnswer::Unexpected(what) => {
-                CryptoError::new(ErrorKind::Internal, operation).with_detail(what)
+                CryptoError::new(ErrorKind::Unavailable, operation).with_detail(what)
             }
         })
     }

@@ -9,7 +9,7 @@ use vault_crypto_core::{
 };
 use vault_kms_hashicorp::{ScopeBinding, VaultKmsConfig};
 use vault_testkit::VirtualClock;
-use vault_testkit::proxy::FaultProxy;
+use vault_testkit::proxy::{FaultProxy, Match};
 
 use super::support::{ask, connect, connection_at, context, fresh_key, provider, server};
 
@@ -98,17 +98,95 @@ async fn a_key_that_was_exchanged_for_another_kind_is_noticed() {
     ask(server(), &["write", "-f", "transit/keys/exchanged", "derived=false"]);
     let error = provider.generate_data_key(&key, &context()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::KeyUnusable);
-    // Without a failure between, after ten minutes at the latest.
-    ask(server(), &["write", "transit/keys/exchanged/config", "deletion_allowed=true"]);
-    ask(server(), &["delete", "transit/keys/exchanged"]);
-    ask(server(), &["write", "-f", "transit/keys/exchanged", "derived=true"]);
+    // Without a failure between, after a minute at the latest.
+    exchange(name, "derived=true");
     provider.generate_data_key(&key, &context()).await.unwrap();
-    ask(server(), &["write", "transit/keys/exchanged/config", "deletion_allowed=true"]);
-    ask(server(), &["delete", "transit/keys/exchanged"]);
-    ask(server(), &["write", "-f", "transit/keys/exchanged", "derived=false"]);
-    clock.advance(Duration::from_secs(601));
+    exchange(name, "derived=false");
+    clock.advance(Duration::from_secs(61));
     let error = provider.generate_data_key(&key, &context()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::KeyUnusable);
+}
+
+/// Another key under the same name.
+fn exchange(name: &str, kind: &str) {
+    let path = format!("transit/keys/{name}");
+    ask(server(), &["write", &format!("{path}/config"), "deletion_allowed=true"]);
+    ask(server(), &["delete", &path]);
+    ask(server(), &["write", "-f", &path, kind]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exchange_is_noticed_by_a_version_that_no_look_has_shown() {
+    let connection =
+        connection_at(&server().url(), server()).with_clock(Arc::new(VirtualClock::new()));
+    let provider = connect(VaultKmsConfig::new(connection)).await;
+    let key = fresh_key(&*provider, "by-version").await;
+    provider.rotate_key(&key, Default::default()).await.unwrap();
+    let old = provider.generate_data_key(&key, &context()).await.unwrap();
+    assert_eq!(old.wrapped().version, KeyVersion::from(2));
+    exchange("by-version", "derived=false");
+    let bytes = SecureBytes::new(vec![7; 32]);
+    let refused = [
+        provider.generate_data_key(&key, &context()).await.err(),
+        provider.wrap_data_key(&key, &bytes, &context()).await.err(),
+        provider.encrypt(&key, b"x", &Scope::empty()).await.err(),
+    ];
+    for error in refused {
+        assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::KeyUnusable));
+    }
+    // Each alone, while the look still stands: what it wraps is never handed out.
+    for call in 0..3 {
+        exchange("by-version", "derived=true");
+        provider.rotate_key(&key, Default::default()).await.unwrap();
+        provider.generate_data_key(&key, &context()).await.unwrap();
+        exchange("by-version", "derived=false");
+        let error = match call {
+            0 => provider.generate_data_key(&key, &context()).await.err(),
+            1 => provider.wrap_data_key(&key, &bytes, &context()).await.err(),
+            _ => provider.encrypt(&key, b"x", &Scope::empty()).await.err(),
+        };
+        assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::KeyUnusable), "{call}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_that_fails_causes_another_look() {
+    let connection =
+        connection_at(&server().url(), server()).with_clock(Arc::new(VirtualClock::new()));
+    let provider = connect(VaultKmsConfig::new(connection)).await;
+    let key = fresh_key(&*provider, "by-failure").await;
+    let old = provider.generate_data_key(&key, &context()).await.unwrap();
+    exchange("by-failure", "derived=false");
+    let error = provider.decrypt_data_key(old.wrapped(), &context()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AuthenticationFailed);
+    let error = provider.generate_data_key(&key, &context()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::KeyUnusable);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_key_is_looked_at_twice_a_minute_by_one_of_its_callers() {
+    let (clock, proxy) = (VirtualClock::new(), FaultProxy::start(server().url().as_str()).unwrap());
+    let connection = connection_at(&proxy.url(), server()).with_clock(Arc::new(clock.clone()));
+    let provider = connect(VaultKmsConfig::new(connection)).await;
+    let key = fresh_key(&*provider, "busy").await;
+    let look = Match::path("/keys/busy").and_method("GET");
+    let looks = || proxy.calls().iter().filter(|call| look.describes(call)).count();
+    let before = looks();
+    for _ in 0..10 {
+        let asking: Vec<_> = (0..8)
+            .map(|_| {
+                let (provider, key) = (provider.clone(), key.clone());
+                tokio::spawn(async move { provider.generate_data_key(&key, &context()).await })
+            })
+            .collect();
+        for asked in asking {
+            asked.await.unwrap().unwrap();
+        }
+        clock.advance(Duration::from_secs(10));
+    }
+    // Eight at the first use at most, and one after each half of a minute.
+    let looks = looks() - before;
+    assert!((4..=11).contains(&looks), "{looks} looks");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,11 +251,12 @@ async fn an_engine_mounted_elsewhere_has_its_own_key_ids() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_empty_payload_is_a_payload() {
-    let provider = provider().await;
-    let key = fresh_key(&*provider, "empty").await;
-    let sealed = provider.encrypt(&key, b"", &Scope::empty()).await.unwrap();
-    assert!(provider.decrypt(&key, &sealed, &Scope::empty()).await.unwrap().is_empty());
+async fn an_empty_payload_reaches_no_server() {
+    let proxy = FaultProxy::start(server().url().as_str()).unwrap();
+    let provider = connect(VaultKmsConfig::new(connection_at(&proxy.url(), server()))).await;
+    let error = provider.encrypt(&KeyId::new("empty"), b"", &Scope::empty()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert_eq!(proxy.calls().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
