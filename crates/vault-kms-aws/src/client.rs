@@ -2,7 +2,7 @@
 //! decorators of core retry and know what must not be.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
@@ -12,13 +12,13 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_kms as kms;
-use aws_sdk_kms::config::{IdentityCache, SharedHttpClient};
+use aws_sdk_kms::config::SharedHttpClient;
 use aws_smithy_async::time::TimeSource;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_types::retry::RetryConfig;
-use aws_smithy_types::timeout::TimeoutConfig;
+use aws_smithy_types::timeout::{TimeoutConfig, TimeoutConfigBuilder};
 use aws_types::service_config::ServiceConfigKey;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -27,88 +27,65 @@ use vault_crypto_core::{Clock, Result};
 use crate::config::{AwsKmsConfig, check_endpoint, setting};
 use crate::credentials::{AwsCredentials, Checked, Source};
 use crate::login::{Role, WebIdentity, session_name, sts_client};
+use crate::renewal::Logins;
 
 /// The clients of one provider.
 pub(crate) struct Connection {
-    kms: RwLock<Numbered>,
+    kms: kms::Client,
     region: Option<String>,
     /// What STS is asked with; an injected client has none.
     sts: Option<aws_sdk_sts::Client>,
+    logins: Logins,
     can_log_in_anew: bool,
-}
-
-/// A client and how many logins came before it.
-#[derive(Clone)]
-struct Numbered {
-    login: u64,
-    client: kms::Client,
 }
 
 impl Connection {
     /// Builds the clients; asks nobody, unless the region has to be found out from the machine.
     pub(crate) async fn open(config: AwsKmsConfig) -> Result<Self> {
         config.check()?;
+        let logins = Logins::new(config.clock.clone(), config.call_timeout);
         let can_log_in_anew = config.credentials.can_change();
-        let endpoint = config.endpoint.clone();
-        let sts_endpoint = config.sts_endpoint.clone();
-        let sdk = sdk_config(config).await?;
+        let (endpoint, sts_endpoint) = (config.endpoint.clone(), config.sts_endpoint.clone());
+        let calls = timeouts(&config).build();
+        let sdk = sdk_config(config, logins.clone()).await?;
         let provider = sdk.credentials_provider();
         let sts = sts_client(&sdk, sts_endpoint.as_deref(), provider);
         let region = sdk.region().map(|region| region.as_ref().to_owned());
-        let mut own = kms::config::Builder::from(&sdk);
+        let mut own = kms::config::Builder::from(&sdk).timeout_config(calls);
         if endpoint.is_some() {
             own.set_endpoint_url(endpoint);
         }
-        let client = kms::Client::from_conf(own.build());
-        Ok(Self {
-            kms: RwLock::new(Numbered { login: 0, client }),
-            region,
-            sts: Some(sts),
-            can_log_in_anew,
-        })
+        let kms = kms::Client::from_conf(own.build());
+        Ok(Self { kms, region, sts: Some(sts), logins, can_log_in_anew })
     }
 
-    /// Takes a client as it is, but for retries, and for time-outs that it leaves open.
-    pub(crate) fn with_client(client: &kms::Client, config: &AwsKmsConfig) -> Self {
+    /// Takes a client as it is, but for retries, time-outs that it leaves open, and where credentials are kept.
+    pub(crate) fn with_client(client: &kms::Client, config: &AwsKmsConfig) -> Result<Self> {
+        config.check()?;
         let old = client.config();
-        let mut timeouts =
+        let mut calls =
             old.timeout_config().cloned().unwrap_or_else(|| TimeoutConfig::builder().build());
-        timeouts.take_defaults_from(&self::timeouts(config));
-        let new = old.to_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts);
+        calls.take_defaults_from(&timeouts(config).build());
+        let logins = Logins::new(config.clock.clone(), config.call_timeout);
+        let new = old.to_builder().retry_config(RetryConfig::disabled()).timeout_config(calls);
+        let new = new.identity_cache(logins.clone());
         let region = old.region().map(|region| region.as_ref().to_owned());
-        let client = kms::Client::from_conf(new.build());
-        Self {
-            kms: RwLock::new(Numbered { login: 0, client }),
-            region,
-            sts: None,
-            can_log_in_anew: true,
-        }
+        let kms = kms::Client::from_conf(new.build());
+        Ok(Self { kms, region, sts: None, logins, can_log_in_anew: true })
     }
 
-    /// The client in use, and its login's number.
-    pub(crate) fn client(&self) -> (u64, kms::Client) {
-        let Numbered { login, client } =
-            self.kms.read().unwrap_or_else(PoisonError::into_inner).clone();
-        (login, client)
+    pub(crate) fn client(&self) -> kms::Client {
+        self.kms.clone()
     }
 
-    /// A client that logs in anew, after the credentials of login number `failed` were refused. `None` where
-    /// that would give the same ones. Many callers that fail together log in once.
-    pub(crate) fn log_in_anew(&self, failed: u64) -> Option<kms::Client> {
-        if !self.can_log_in_anew {
-            return None;
-        }
-        let mut current = self.kms.write().unwrap_or_else(PoisonError::into_inner);
-        if current.login == failed {
-            // The credentials live in the cache; connections stay open.
-            let fresh =
-                current.client.config().to_builder().identity_cache(IdentityCache::lazy().build());
-            *current = Numbered {
-                login: failed.wrapping_add(1),
-                client: kms::Client::from_conf(fresh.build()),
-            };
-        }
-        Some(current.client.clone())
+    /// The number of the login in use.
+    pub(crate) fn login(&self) -> u64 {
+        self.logins.number()
+    }
+
+    /// The credentials of login number `refused` were refused: whether the next call has others.
+    pub(crate) fn log_in_anew(&self, refused: u64) -> bool {
+        self.can_log_in_anew && self.logins.give_up(refused)
     }
 
     pub(crate) fn region(&self) -> Option<&str> {
@@ -126,8 +103,9 @@ impl fmt::Debug for Connection {
     }
 }
 
-async fn sdk_config(config: AwsKmsConfig) -> Result<SdkConfig> {
-    let timeouts = timeouts(&config);
+async fn sdk_config(config: AwsKmsConfig, logins: Logins) -> Result<SdkConfig> {
+    // Calls of ours have a deadline of their own; a login that nobody waits for any more has this one.
+    let timeouts = timeouts(&config).operation_timeout(config.call_timeout).build();
     let http = http_client(&config)?;
     let clock = SdkClock(config.clock.clone());
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
@@ -135,6 +113,7 @@ async fn sdk_config(config: AwsKmsConfig) -> Result<SdkConfig> {
         .timeout_config(timeouts.clone())
         .http_client(http.clone())
         .time_source(clock.clone())
+        .identity_cache(logins)
         .no_credentials();
     if let Some(region) = &config.region {
         loader = loader.region(Region::new(region.clone()));
@@ -247,12 +226,10 @@ fn checked(
     SharedCredentialsProvider::new(Checked(SharedCredentialsProvider::new(provider)))
 }
 
-fn timeouts(config: &AwsKmsConfig) -> TimeoutConfig {
+fn timeouts(config: &AwsKmsConfig) -> TimeoutConfigBuilder {
     TimeoutConfig::builder()
         .connect_timeout(config.connect_timeout)
         .read_timeout(config.read_timeout)
-        .operation_timeout(config.call_timeout)
-        .build()
 }
 
 fn http_client(config: &AwsKmsConfig) -> Result<SharedHttpClient> {

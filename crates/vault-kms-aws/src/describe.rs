@@ -72,12 +72,16 @@ impl AwsKmsProvider {
         operation: Operation,
         key: &KeyId,
     ) -> Result<Vec<RotationsListEntry>> {
-        self.ask(operation, Some(key), |client| {
-            let call = client.list_key_rotations().key_id(key.as_str());
-            let call = call.include_key_material(IncludeKeyMaterial::AllKeyMaterial);
-            call.into_paginator().items().send().collect::<std::result::Result<Vec<_>, _>>()
-        })
-        .await
+        let page = |marker: Option<String>| async move {
+            let answer = self.ask(operation, Some(key), |client| {
+                let call = client.list_key_rotations().key_id(key.as_str());
+                let call = call.include_key_material(IncludeKeyMaterial::AllKeyMaterial);
+                call.set_marker(marker.clone()).send()
+            });
+            let answer = answer.await?;
+            Ok((answer.rotations.unwrap_or_default(), answer.next_marker))
+        };
+        self.list(operation, Some(key), page).await
     }
 
     pub(crate) async fn tags(
@@ -85,21 +89,26 @@ impl AwsKmsProvider {
         operation: Operation,
         key: &KeyId,
     ) -> Result<BTreeMap<String, String>> {
-        let tags = self.ask(operation, Some(key), |client| {
-            let pages = client.list_resource_tags().key_id(key.as_str()).into_paginator();
-            pages.items().send().collect::<std::result::Result<Vec<_>, _>>()
-        });
-        Ok(tags.await?.into_iter().map(|tag| (tag.tag_key, tag.tag_value)).collect())
+        let page = |marker: Option<String>| async move {
+            let answer = self.ask(operation, Some(key), |client| {
+                let call = client.list_resource_tags().key_id(key.as_str());
+                call.set_marker(marker.clone()).send()
+            });
+            let answer = answer.await?;
+            Ok((answer.tags.unwrap_or_default(), answer.next_marker))
+        };
+        let tags = self.list(operation, Some(key), page).await?;
+        Ok(tags.into_iter().map(|tag| (tag.tag_key, tag.tag_value)).collect())
     }
 
     /// Asks the cheapest question that changes nothing, and keeps the answer's date.
     pub(crate) async fn probe(&self) -> (Option<SystemTime>, std::result::Result<(), Fault>) {
         let date = CaptureDate::default();
-        let (_, client) = self.connection.client();
-        let call = client.list_keys().limit(1).customize().interceptor(date.clone());
-        let outcome =
-            call.send().await.map(drop).map_err(|error| Fault::of(&error, self.clock.now()));
-        (date.take(), outcome)
+        let answer = self.try_ask(|client| {
+            client.list_keys().limit(1).customize().interceptor(date.clone()).send()
+        });
+        let outcome = self.in_time(answer).await.unwrap_or_else(|| Err(Fault::timed_out()));
+        (date.take(), outcome.map(drop))
     }
 }
 
@@ -113,7 +122,11 @@ fn optional<T>(answer: Result<T>) -> Result<Option<T>> {
     }
 }
 
-fn of_metadata(operation: Operation, canonical: KeyId, metadata: &KeyMetadata) -> Result<KeyInfo> {
+pub(crate) fn of_metadata(
+    operation: Operation,
+    canonical: KeyId,
+    metadata: &KeyMetadata,
+) -> Result<KeyInfo> {
     let foreign = || {
         CryptoError::new(ErrorKind::Unsupported, operation)
             .with_key_id(&canonical)
@@ -187,7 +200,7 @@ fn version(told: &str) -> Option<KeyVersion> {
     KeyVersion::new(told).ok().filter(KeyVersion::is_known)
 }
 
-fn time(told: &DateTime) -> Option<SystemTime> {
+pub(crate) fn time(told: &DateTime) -> Option<SystemTime> {
     SystemTime::try_from(*told).ok()
 }
 

@@ -8,12 +8,15 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::time::{Duration, SystemTime};
 
-use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::date_time::Format;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use vault_crypto_core::{CryptoError, ErrorKind, KeyId, Operation};
+
+mod login;
+
+pub(crate) use login::{Shown, of_login, of_role};
 
 use ErrorKind::{
     AuthenticationFailed, Conflict, InvalidInput, KeyNotFound, KeyUnusable, LimitExceeded,
@@ -48,6 +51,7 @@ pub(crate) const CODES: &[Code] = &[
     ("MalformedPolicyDocumentException", InvalidInput, WRONG),
     ("TagException", InvalidInput, "the service does not take one of these labels"),
     ("ValidationException", InvalidInput, WRONG),
+    ("ValidationError", InvalidInput, WRONG),
     ("UnsupportedOperationException", Unsupported, "this kind of key cannot do that"),
     ("UnknownOperationException", Unsupported, "the service does not know this operation"),
     (
@@ -61,6 +65,11 @@ pub(crate) const CODES: &[Code] = &[
         "this identity may not do that; see the minimum rights in the documentation",
     ),
     ("OptInRequired", PermissionDenied, "the account is not subscribed to the service"),
+    (
+        "RegionDisabledException",
+        PermissionDenied,
+        "STS is not enabled in this region for the account; enable it, or ask another endpoint of STS",
+    ),
     ("ExpiredTokenException", PermissionDenied, LOGIN),
     ("ExpiredToken", PermissionDenied, LOGIN),
     ("UnrecognizedClientException", PermissionDenied, LOGIN),
@@ -146,8 +155,8 @@ impl Fault {
     where
         SdkError<E, HttpResponse>: Error + 'static,
     {
-        if let Some(fault) = of_login(error) {
-            return fault;
+        if let Some(login) = chain(error).find_map(|error| error.downcast_ref::<Self>()) {
+            return login.clone();
         }
         let mut fault = match error {
             SdkError::ServiceError(answer) => {
@@ -188,7 +197,7 @@ impl Fault {
     }
 }
 
-/// So that a failed login inside the SDK can be found again by [`Fault::of`].
+/// So that a failed login can go through the SDK, and be found again by [`Fault::of`].
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.detail)
@@ -202,15 +211,17 @@ fn of_answer(code: Option<&str>, status: u16) -> Fault {
         return Fault::new(Unsupported, "the service does not have this operation");
     }
     let known = CODES.iter().find(|(known, ..)| Some(*known) == code);
-    let Some((code, kind, advice)) = known else { return of_status(status) };
-    let mut fault = Fault::new(*kind, format!("AWS says {code}: {advice}"));
-    fault.stale_login = STALE_LOGIN.contains(code);
-    fault.forbidden = code.starts_with("AccessDenied");
+    let Some((known, kind, advice)) = known else {
+        return of_status(status, code.is_some());
+    };
+    let mut fault = Fault::new(*kind, format!("AWS says {known}: {advice}"));
+    fault.stale_login = STALE_LOGIN.contains(known);
+    fault.forbidden = known.starts_with("AccessDenied");
     fault
 }
 
-/// A code that the table does not have: the status says the rest.
-fn of_status(status: u16) -> Fault {
+/// No code, or one that the table does not have: the status says the rest.
+fn of_status(status: u16, has_code: bool) -> Fault {
     match status {
         401 | 403 => {
             Fault::new(PermissionDenied, format!("AWS refuses this identity (HTTP {status})"))
@@ -218,19 +229,23 @@ fn of_status(status: u16) -> Fault {
         408 | 504 => Fault::timed_out(),
         429 => Fault::new(Throttled, SLOWER),
         500.. => Fault::new(Unavailable, format!("the service failed (HTTP {status})")),
-        _ => {
+        _ if has_code => {
             let detail = format!(
                 "the service refuses the call by an error that is not known here (HTTP {status})"
             );
-            Fault::new(ErrorKind::Internal, detail)
+            Fault::new(InvalidInput, detail)
         }
+        _ => Fault::new(
+            Unavailable,
+            format!("this is no answer of AWS (HTTP {status}); check the endpoint"),
+        ),
     }
 }
 
 /// An answer came, but not one of the protocol, or not all of it.
 fn of_unreadable(status: u16) -> Fault {
     match status {
-        400.. => of_status(status),
+        400.. => of_status(status, false),
         _ => Fault::new(
             Unavailable,
             "the answer was cut off or is not one of AWS KMS; check the endpoint",
@@ -255,27 +270,6 @@ fn of_transport(error: &(dyn Error + 'static)) -> Fault {
             "the service cannot be reached, or the connection broke before it answered",
         ),
     }
-}
-
-/// A failure to get credentials, wherever in the chain it lies.
-fn of_login(error: &(dyn Error + 'static)) -> Option<Fault> {
-    if let Some(fault) = chain(error).find_map(|error| error.downcast_ref::<Fault>()) {
-        return Some(fault.clone());
-    }
-    let failed = chain(error).find_map(|error| error.downcast_ref::<CredentialsError>())?;
-    Some(match failed {
-        CredentialsError::CredentialsNotLoaded(_) => Fault::new(
-            PermissionDenied,
-            "no credentials were found; say which login to use, or set them up in the environment or a profile",
-        ),
-        CredentialsError::ProviderTimedOut(_) => {
-            Fault::new(TimedOut, "the credentials' source did not answer in time")
-        }
-        CredentialsError::InvalidConfiguration(_) => {
-            Fault::new(InvalidInput, "the credentials' configuration is not valid")
-        }
-        _ => Fault::new(PermissionDenied, "the credentials' source gives none to this identity"),
-    })
 }
 
 /// The error and all below it. `io::Error::source` skips its own payload, so that is looked at first.
@@ -306,13 +300,13 @@ pub(crate) fn invalid(operation: Operation, detail: impl Into<Cow<'static, str>>
     CryptoError::new(InvalidInput, operation).with_detail(detail)
 }
 
-/// An answer that the service never gives.
+/// An answer that the service never gives, so that it was damaged on its way: the next may be whole.
 pub(crate) fn broken_answer(
     operation: Operation,
     key_id: &KeyId,
     detail: &'static str,
 ) -> CryptoError {
-    CryptoError::new(ErrorKind::Internal, operation).with_key_id(key_id).with_detail(detail)
+    CryptoError::new(Unavailable, operation).with_key_id(key_id).with_detail(detail)
 }
 
 #[cfg(test)]
@@ -341,7 +335,8 @@ mod tests {
         assert_eq!(of_answer(Some("ThrottlingException"), 400).kind, Throttled);
         assert_eq!(of_answer(Some("InternalFailure"), 501).kind, Unsupported);
         assert_eq!(of_answer(Some("Unheard"), 503).kind, Unavailable);
-        assert_eq!(of_answer(None, 404).kind, ErrorKind::Internal);
+        assert_eq!(of_answer(None, 404).kind, Unavailable);
+        assert_eq!(of_answer(Some("Unheard"), 400).kind, InvalidInput);
         assert!(of_answer(Some("ExpiredTokenException"), 400).stale_login);
         assert!(!of_answer(Some("AccessDeniedException"), 400).stale_login);
         assert!(of_answer(Some("AccessDeniedException"), 400).forbidden);

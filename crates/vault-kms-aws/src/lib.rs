@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod binding;
+mod calls;
 mod client;
 mod config;
 mod credentials;
@@ -9,6 +10,7 @@ mod error;
 mod login;
 mod names;
 mod provider;
+mod renewal;
 
 #[cfg(feature = "admin")]
 mod admin;

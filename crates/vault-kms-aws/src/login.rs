@@ -2,6 +2,8 @@
 //!
 //! The SDK has such logins too; theirs write the server's words to the log and take no other endpoint.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -15,7 +17,10 @@ use vault_crypto_core::{Clock, ErrorKind, RandomSource, Result, SecureString};
 use zeroize::Zeroizing;
 
 use crate::credentials::AssumeRole;
-use crate::error::Fault;
+use crate::error::{Fault, Shown, of_role};
+
+/// STS takes web identity tokens of up to 20,000 characters; a file has a line break more.
+const MAX_TOKEN_LEN: usize = 20_480;
 
 /// A client of STS; `base` is who asks, where that is asked.
 pub(crate) fn sts_client(
@@ -59,7 +64,8 @@ impl Role {
             .role_arn(&self.role.role_arn)
             .role_session_name(&self.session_name);
         let answer = call.set_external_id(external_id).send().await;
-        let answer = answer.map_err(|error| refused(Fault::of(&error, self.clock.now())))?;
+        let now = self.clock.now();
+        let answer = answer.map_err(|error| refused(of_role(Shown::Credentials, &error, now)))?;
         credentials(answer.credentials)
     }
 }
@@ -89,7 +95,8 @@ impl WebIdentity {
         let call = self.sts.assume_role_with_web_identity().role_arn(&self.role_arn);
         let call = call.role_session_name(&self.session_name).web_identity_token(token.as_str());
         let answer = call.send().await;
-        let answer = answer.map_err(|error| refused(Fault::of(&error, self.clock.now())))?;
+        let now = self.clock.now();
+        let answer = answer.map_err(|error| refused(of_role(Shown::WebIdentity, &error, now)))?;
         credentials(answer.credentials)
     }
 
@@ -97,13 +104,16 @@ impl WebIdentity {
         let unreadable = || {
             refused(Fault::new(
                 ErrorKind::PermissionDenied,
-                "the web identity token's file cannot be read or is empty",
+                "the web identity token's file cannot be read, or holds no token",
             ))
         };
-        let bytes =
-            std::fs::read(&self.token_file).map(Zeroizing::new).map_err(|_| unreadable())?;
+        // Room for all of it from the start: a buffer that grows leaves copies.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_TOKEN_LEN + 1));
+        let file = File::open(&self.token_file).map_err(|_| unreadable())?;
+        let most = u64::try_from(bytes.capacity()).unwrap_or_default();
+        file.take(most).read_to_end(&mut bytes).map_err(|_| unreadable())?;
         let token = std::str::from_utf8(&bytes).map(str::trim).unwrap_or_default();
-        if token.is_empty() {
+        if token.is_empty() || bytes.len() > MAX_TOKEN_LEN {
             return Err(unreadable());
         }
         Ok(SecureString::new(token))
@@ -124,7 +134,7 @@ fn refused(fault: Fault) -> CredentialsError {
 }
 
 fn credentials(answer: Option<sts::types::Credentials>) -> provider::Result {
-    let missing = || refused(Fault::new(ErrorKind::Internal, "STS answers without credentials"));
+    let missing = || refused(Fault::new(ErrorKind::Unavailable, "STS answers without credentials"));
     let answer = answer.ok_or_else(missing)?;
     let until = SystemTime::try_from(*answer.expiration()).map_err(|_| missing())?;
     let (id, secret, token) =

@@ -93,21 +93,30 @@ pub(crate) fn canonical(key_id: &KeyId) -> Option<KeyId> {
 
 /// The canonical id that the service answered with, which must be the key that was asked.
 pub(crate) fn answered(operation: Operation, asked: &KeyId, answer: Option<&str>) -> Result<KeyId> {
-    let missing = || broken_answer(operation, asked, "the service does not say which key it used");
-    let answer =
-        answer.map(KeyId::new).filter(|answer| canonical(answer).is_some()).ok_or_else(missing)?;
-    if is_of(asked, &answer) {
-        return Ok(answer);
+    let told = told(operation, asked, answer)?;
+    if is_of(asked, &told) {
+        return Ok(told);
     }
-    Err(broken_answer(
-        operation,
-        asked,
-        "the service answers for another key than the one that was asked",
-    ))
+    Err(broken_answer(operation, asked, "the service answered for another key"))
+}
+
+/// That the key which opened is the one that was asked: nothing of another one's is authentic.
+pub(crate) fn opened(operation: Operation, asked: &KeyId, answer: Option<&str>) -> Result<()> {
+    if is_of(asked, &told(operation, asked, answer)?) {
+        return Ok(());
+    }
+    Err(CryptoError::authentication_failed(operation).with_key_id(asked))
+}
+
+fn told(operation: Operation, asked: &KeyId, answer: Option<&str>) -> Result<KeyId> {
+    let told = answer.map(KeyId::new).filter(|answer| canonical(answer).is_some());
+    told.ok_or_else(|| {
+        broken_answer(operation, asked, "the service does not say which key it used")
+    })
 }
 
 /// Whether `canonical` can be the key that `asked` names. Which key an alias stands for only the service knows.
-pub(crate) fn is_of(asked: &KeyId, canonical: &KeyId) -> bool {
+fn is_of(asked: &KeyId, canonical: &KeyId) -> bool {
     match parse(asked) {
         Some(Name::KeyArn { .. }) => asked == canonical,
         Some(Name::KeyId) => {

@@ -8,10 +8,6 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use aws_sdk_kms::operation::re_encrypt::ReEncryptOutput;
 use aws_sdk_kms::primitives::Blob;
-use aws_smithy_async::future::timeout::Timeout;
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use vault_crypto_core::{
     Capabilities, Clock, CryptoError, DATA_KEY_LEN, DataKey, ErrorKind, HealthStatus, KeyId,
     KeyInfo, KeyVersion, KmsProvider, MAX_WRAP_LEN, Operation, Result, Scope, SecureBytes,
@@ -33,8 +29,8 @@ const MAX_RANDOM_LEN: usize = 1_024;
 pub struct AwsKmsProvider {
     pub(crate) connection: Connection,
     pub(crate) clock: Arc<dyn Clock>,
-    /// How long what is made of several calls may take.
-    patience: Duration,
+    /// How long a whole call may take.
+    pub(crate) patience: Duration,
 }
 
 impl AwsKmsProvider {
@@ -48,12 +44,15 @@ impl AwsKmsProvider {
         Ok(Self { connection: Connection::open(config).await?, clock, patience })
     }
 
-    /// Asks by a ready-made client. Its retries are turned off, because the decorators retry, and time-outs that
-    /// it leaves open are the configuration's; its other settings stay, and the configuration's are not used.
-    #[must_use]
-    pub fn with_client(client: &aws_sdk_kms::Client, config: &AwsKmsConfig) -> Self {
-        let connection = Connection::with_client(client, config);
-        Self { connection, clock: config.clock.clone(), patience: config.call_timeout }
+    /// Asks by a ready-made client. Of the configuration the clock and the time-outs are used: its `call_timeout`,
+    /// and the others where the client has none. The client's retries are turned off, because the decorators retry;
+    /// its credentials are kept as those of a login of ours are. All else is the client's.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a setting that can never work.
+    pub fn with_client(client: aws_sdk_kms::Client, config: AwsKmsConfig) -> Result<Self> {
+        let connection = Connection::with_client(&client, &config)?;
+        Ok(Self { connection, clock: config.clock, patience: config.call_timeout })
     }
 
     /// Who asks: the ARN that STS tells.
@@ -67,13 +66,17 @@ impl AwsKmsProvider {
             CryptoError::new(ErrorKind::Unsupported, operation)
                 .with_detail("a ready-made client's identity is known to its maker")
         })?;
-        let answer = sts.get_caller_identity().send().await;
-        let answer = answer.map_err(|error| self.failed(operation, None, &error))?;
-        let printable = |arn: &String| arn.bytes().all(|b| b.is_ascii_graphic());
-        answer.arn.filter(printable).ok_or_else(|| {
-            CryptoError::new(ErrorKind::Internal, operation)
-                .with_detail("STS does not say who asks")
-        })
+        let answer = self.in_time(sts.get_caller_identity().send()).await;
+        let fault = match answer {
+            Some(Ok(answer)) => {
+                let printable = |arn: &String| arn.bytes().all(|b| b.is_ascii_graphic());
+                let missing = || Fault::new(ErrorKind::Unavailable, "STS does not say who asks");
+                answer.arn.filter(printable).ok_or_else(missing)
+            }
+            Some(Err(error)) => Err(Fault::of(&error, self.clock.now())),
+            None => Err(Fault::timed_out()),
+        };
+        fault.map_err(|fault| fault.into_error(operation, None))
     }
 
     /// The service's time, to the second, where it tells one.
@@ -88,58 +91,34 @@ impl AwsKmsProvider {
         }
     }
 
-    /// Calls the service. Where the credentials are refused as stale, logs in anew and calls once more: such a
-    /// call did nothing, so this is right for mutations too.
-    pub(crate) async fn ask<T, E, F>(
-        &self,
-        operation: Operation,
-        key_id: Option<&KeyId>,
-        call: impl Fn(aws_sdk_kms::Client) -> F + Send + Sync,
-    ) -> Result<T>
-    where
-        F: Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>> + Send,
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-    {
-        let (login, client) = self.connection.client();
-        let fault = match call(client).await {
-            Ok(answer) => return Ok(answer),
-            Err(error) => Fault::of(&error, self.clock.now()),
-        };
-        let fresh = if fault.stale_login { self.connection.log_in_anew(login) } else { None };
-        let Some(client) = fresh else { return Err(fault.into_error(operation, key_id)) };
-        call(client).await.map_err(|error| self.failed(operation, key_id, &error))
-    }
-
-    /// One deadline for what is made of several calls.
-    pub(crate) async fn within<T>(
+    async fn generate(
         &self,
         operation: Operation,
         key_id: &KeyId,
-        work: impl Future<Output = Result<T>> + Send,
-    ) -> Result<T> {
-        let late = |_| Err(Fault::timed_out().into_error(operation, Some(key_id)));
-        Timeout::new(work, self.clock.sleep(self.patience)).await.unwrap_or_else(late)
-    }
-
-    /// The name of a key, checked.
-    pub(crate) fn check<'a>(
-        &self,
-        operation: Operation,
-        key_id: &'a KeyId,
-    ) -> Result<names::Name<'a>> {
-        names::check(operation, key_id, self.connection.region())
-    }
-
-    fn failed<E>(
-        &self,
-        operation: Operation,
-        key_id: Option<&KeyId>,
-        error: &SdkError<E, HttpResponse>,
-    ) -> CryptoError
-    where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-    {
-        Fault::of(error, self.clock.now()).into_error(operation, key_id)
+        context: &WrapContext,
+    ) -> Result<DataKey> {
+        self.check(operation, key_id)?;
+        let context = bound(operation, context)?;
+        let length = i32::try_from(DATA_KEY_LEN).unwrap_or(32);
+        let answer = self.ask(operation, Some(key_id), |client| {
+            let call = client.generate_data_key().key_id(key_id.as_str()).number_of_bytes(length);
+            call.set_encryption_context(Some(context.clone())).send()
+        });
+        let answer = answer.await?;
+        // First, so that it is wiped whatever else is wrong.
+        let plaintext = answer.plaintext.map(|blob| SecureBytes::new(blob.into_inner()));
+        let canonical = names::answered(operation, key_id, answer.key_id.as_deref())?;
+        let missing = || {
+            broken_answer(
+                operation,
+                &canonical,
+                "the service answers without a data key of 32 bytes",
+            )
+        };
+        let plaintext = plaintext.filter(|key| key.len() == DATA_KEY_LEN).ok_or_else(missing)?;
+        let bytes = ciphertext(operation, &canonical, answer.ciphertext_blob)?;
+        let version = material(operation, &canonical, answer.key_material_id.as_deref())?;
+        DataKey::new(plaintext, WrappedKey::new(bytes, canonical, version))
     }
 
     async fn seal(
@@ -172,9 +151,8 @@ impl AwsKmsProvider {
         context: HashMap<String, String>,
     ) -> Result<SecureBytes> {
         self.check(operation, key_id)?;
-        let foreign = || CryptoError::authentication_failed(operation).with_key_id(key_id);
         if ciphertext.is_empty() || ciphertext.len() > MAX_CIPHERTEXT_LEN {
-            return Err(foreign());
+            return Err(CryptoError::authentication_failed(operation).with_key_id(key_id));
         }
         let answer = self.ask(operation, Some(key_id), |client| {
             let call =
@@ -186,12 +164,35 @@ impl AwsKmsProvider {
         let missing =
             || broken_answer(operation, key_id, "the service answers without the plaintext");
         let plaintext = plaintext.ok_or_else(missing)?;
-        let told = answer.key_id.map(KeyId::new).filter(|told| names::canonical(told).is_some());
-        if !told.is_some_and(|told| names::is_of(key_id, &told)) {
-            return Err(foreign());
-        }
+        names::opened(operation, key_id, answer.key_id.as_deref())?;
         same_material(operation, key_id, version, answer.key_material_id.as_deref())?;
         Ok(plaintext)
+    }
+
+    async fn rewrap(
+        &self,
+        operation: Operation,
+        wrapped: &WrappedKey,
+        to: &KeyId,
+        context: &WrapContext,
+    ) -> Result<WrappedKey> {
+        let context = bound(operation, context)?;
+        self.check(operation, &wrapped.key_id)?;
+        self.check(operation, to)?;
+        if wrapped.bytes.is_empty() || wrapped.bytes.len() > MAX_CIPHERTEXT_LEN {
+            return Err(CryptoError::authentication_failed(operation).with_key_id(&wrapped.key_id));
+        }
+        let answer = self.ask(operation, Some(&wrapped.key_id), |client| {
+            client
+                .re_encrypt()
+                .ciphertext_blob(Blob::new(wrapped.bytes.as_slice()))
+                .source_key_id(wrapped.key_id.as_str())
+                .set_source_encryption_context(Some(context.clone()))
+                .destination_key_id(to.as_str())
+                .set_destination_encryption_context(Some(context.clone()))
+                .send()
+        });
+        rewrapped(operation, answer.await?, wrapped, to)
     }
 }
 
@@ -224,23 +225,7 @@ impl KmsProvider for AwsKmsProvider {
 
     async fn generate_data_key(&self, key_id: &KeyId, context: &WrapContext) -> Result<DataKey> {
         let operation = Operation::GenerateDataKey;
-        self.check(operation, key_id)?;
-        let context = bound(operation, context)?;
-        let length = i32::try_from(DATA_KEY_LEN).unwrap_or(32);
-        let answer = self.ask(operation, Some(key_id), |client| {
-            let call = client.generate_data_key().key_id(key_id.as_str()).number_of_bytes(length);
-            call.set_encryption_context(Some(context.clone())).send()
-        });
-        let answer = answer.await?;
-        // First, so that it is wiped whatever else is wrong.
-        let plaintext = answer.plaintext.map(|blob| SecureBytes::new(blob.into_inner()));
-        let canonical = names::answered(operation, key_id, answer.key_id.as_deref())?;
-        let missing =
-            || broken_answer(operation, &canonical, "the service answers without the data key");
-        let plaintext = plaintext.ok_or_else(missing)?;
-        let bytes = ciphertext(operation, &canonical, answer.ciphertext_blob)?;
-        let version = material(operation, &canonical, answer.key_material_id.as_deref())?;
-        DataKey::new(plaintext, WrappedKey::new(bytes, canonical, version))
+        self.within(operation, Some(key_id), self.generate(operation, key_id, context)).await
     }
 
     async fn wrap_data_key(
@@ -251,8 +236,8 @@ impl KmsProvider for AwsKmsProvider {
     ) -> Result<WrappedKey> {
         let operation = Operation::WrapDataKey;
         let context = bound(operation, context)?;
-        let (bytes, canonical) =
-            self.seal(operation, key_id, plaintext.as_slice(), context).await?;
+        let sealed = self.seal(operation, key_id, plaintext.as_slice(), context);
+        let (bytes, canonical) = self.within(operation, Some(key_id), sealed).await?;
         Ok(WrappedKey::new(bytes, canonical, KeyVersion::unknown()))
     }
 
@@ -261,9 +246,10 @@ impl KmsProvider for AwsKmsProvider {
         wrapped: &WrappedKey,
         context: &WrapContext,
     ) -> Result<SecureBytes> {
-        let operation = Operation::DecryptDataKey;
+        let (operation, key_id) = (Operation::DecryptDataKey, &wrapped.key_id);
         let context = bound(operation, context)?;
-        self.open(operation, &wrapped.key_id, &wrapped.bytes, &wrapped.version, context).await
+        let opened = self.open(operation, key_id, &wrapped.bytes, &wrapped.version, context);
+        self.within(operation, Some(key_id), opened).await
     }
 
     async fn rewrap_data_key(
@@ -272,29 +258,14 @@ impl KmsProvider for AwsKmsProvider {
         to: &KeyId,
         context: &WrapContext,
     ) -> Result<WrappedKey> {
-        let operation = Operation::RewrapDataKey;
-        let context = bound(operation, context)?;
-        self.check(operation, &wrapped.key_id)?;
-        self.check(operation, to)?;
-        if wrapped.bytes.is_empty() || wrapped.bytes.len() > MAX_CIPHERTEXT_LEN {
-            return Err(CryptoError::authentication_failed(operation).with_key_id(&wrapped.key_id));
-        }
-        let answer = self.ask(operation, Some(&wrapped.key_id), |client| {
-            client
-                .re_encrypt()
-                .ciphertext_blob(Blob::new(wrapped.bytes.as_slice()))
-                .source_key_id(wrapped.key_id.as_str())
-                .set_source_encryption_context(Some(context.clone()))
-                .destination_key_id(to.as_str())
-                .set_destination_encryption_context(Some(context.clone()))
-                .send()
-        });
-        rewrapped(answer.await?, wrapped, to)
+        let rewrapped = self.rewrap(Operation::RewrapDataKey, wrapped, to, context);
+        self.within(Operation::RewrapDataKey, Some(&wrapped.key_id), rewrapped).await
     }
 
     async fn encrypt(&self, key_id: &KeyId, plaintext: &[u8], scope: &Scope) -> Result<Vec<u8>> {
-        let context = binding::of_payload(scope);
-        Ok(self.seal(Operation::Encrypt, key_id, plaintext, context).await?.0)
+        let (operation, context) = (Operation::Encrypt, binding::of_payload(scope));
+        let sealed = self.seal(operation, key_id, plaintext, context);
+        Ok(self.within(operation, Some(key_id), sealed).await?.0)
     }
 
     async fn decrypt(
@@ -303,13 +274,15 @@ impl KmsProvider for AwsKmsProvider {
         ciphertext: &[u8],
         scope: &Scope,
     ) -> Result<SecureBytes> {
-        let (context, any) = (binding::of_payload(scope), KeyVersion::unknown());
-        self.open(Operation::Decrypt, key_id, ciphertext, &any, context).await
+        let (operation, any) = (Operation::Decrypt, KeyVersion::unknown());
+        let context = binding::of_payload(scope);
+        let opened = self.open(operation, key_id, ciphertext, &any, context);
+        self.within(operation, Some(key_id), opened).await
     }
 
     async fn describe_key(&self, key_id: &KeyId) -> Result<KeyInfo> {
         let operation = Operation::DescribeKey;
-        self.within(operation, key_id, self.describe(operation, key_id)).await
+        self.within(operation, Some(key_id), self.describe(operation, key_id)).await
     }
 
     async fn health_check(&self) -> Result<HealthStatus> {
@@ -333,9 +306,10 @@ impl KmsProvider for AwsKmsProvider {
             wanted.ok_or_else(|| invalid(operation, "AWS KMS gives 1 to 1024 random bytes"))?;
         let answer = self
             .ask(operation, None, |client| client.generate_random().number_of_bytes(wanted).send());
-        let bytes = answer.await?.plaintext.map(|blob| SecureBytes::new(blob.into_inner()));
+        let answer = self.within(operation, None, answer).await?;
+        let bytes = answer.plaintext.map(|blob| SecureBytes::new(blob.into_inner()));
         bytes.filter(|bytes| bytes.len() == len).ok_or_else(|| {
-            CryptoError::new(ErrorKind::Internal, operation)
+            CryptoError::new(ErrorKind::Unavailable, operation)
                 .with_detail("the service answers with another number of random bytes")
         })
     }
@@ -349,22 +323,19 @@ fn bound(operation: Operation, context: &WrapContext) -> Result<HashMap<String, 
     binding::of_key(context).ok_or_else(unknown)
 }
 
-fn rewrapped(answer: ReEncryptOutput, wrapped: &WrappedKey, to: &KeyId) -> Result<WrappedKey> {
-    let operation = Operation::RewrapDataKey;
-    names::answered(operation, &wrapped.key_id, answer.source_key_id.as_deref())?;
-    same_material(
-        operation,
-        &wrapped.key_id,
-        &wrapped.version,
-        answer.source_key_material_id.as_deref(),
-    )?;
+fn rewrapped(
+    operation: Operation,
+    answer: ReEncryptOutput,
+    wrapped: &WrappedKey,
+    to: &KeyId,
+) -> Result<WrappedKey> {
+    let (old, told) = (&wrapped.key_id, answer.source_key_material_id.as_deref());
+    names::opened(operation, old, answer.source_key_id.as_deref())?;
+    same_material(operation, old, &wrapped.version, told)?;
     let canonical = names::answered(operation, to, answer.key_id.as_deref())?;
+    let bytes = ciphertext(operation, &canonical, answer.ciphertext_blob)?;
     let version = material(operation, &canonical, answer.destination_key_material_id.as_deref())?;
-    Ok(WrappedKey::new(
-        ciphertext(operation, &canonical, answer.ciphertext_blob)?,
-        canonical,
-        version,
-    ))
+    Ok(WrappedKey::new(bytes, canonical, version))
 }
 
 fn ciphertext(operation: Operation, key_id: &KeyId, blob: Option<Blob>) -> Result<Vec<u8>> {

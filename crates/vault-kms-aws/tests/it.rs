@@ -9,13 +9,16 @@ mod it {
     mod conformance;
     mod creation;
     mod endpoints;
+    mod environment;
     mod faults;
     mod identity;
     mod interop;
+    mod lists;
     mod logs;
     mod names;
     mod outage;
     mod recorded;
+    mod renewal;
     mod rewrap;
     mod support;
     mod versions;

@@ -1,15 +1,19 @@
 //! Making a key with a name.
 //!
 //! The service names keys itself, and a name is an alias, made by a second call. It takes no idempotency token,
-//! so nothing is repeated: the alias is looked up first, and a key that gets none is scheduled for deletion.
+//! so nothing is repeated: the alias is looked up first, and a key that gets none is scheduled for deletion. Whatever
+//! fails after the key was made, a deadline too, names it.
 
-use aws_sdk_kms::types::{KeySpec as AwsSpec, KeyUsageType};
+use std::sync::{Mutex, PoisonError};
+
+use aws_sdk_kms::types::{KeyMetadata, KeySpec as AwsSpec, KeyUsageType, Tag};
 use vault_crypto_core::{
     CryptoError, ErrorKind, KeyConfig, KeyId, KeyInfo, KeySpec, KeyUsage, Operation, Result,
 };
 
 use super::{WINDOW, sdk_tags};
-use crate::error::{broken_answer, invalid};
+use crate::describe::of_metadata;
+use crate::error::{Fault, invalid};
 use crate::names;
 use crate::provider::AwsKmsProvider;
 
@@ -17,18 +21,53 @@ const OPERATION: Operation = Operation::CreateKey;
 /// Longest description in characters.
 const MAX_DESCRIPTION_LEN: usize = 8_192;
 
+/// How far a creation has come: what its deadline leaves behind.
+enum Stage {
+    Nothing,
+    Asked,
+    Made(KeyId),
+}
+
 impl AwsKmsProvider {
     pub(super) async fn create(&self, config: KeyConfig) -> Result<KeyInfo> {
         let alias = KeyId::new(names::alias(&config.name)?);
-        if self.stands_for(&alias).await?.is_some() {
-            return Err(taken(&alias));
+        let stage = Mutex::new(Stage::Nothing);
+        if let Some(outcome) = self.in_time(self.create_named(&config, &alias, &stage)).await {
+            return outcome;
         }
-        let key = self.create_unnamed(&config).await?;
-        match self.name(&key, &alias).await {
-            Ok(()) => self.describe(OPERATION, &key).await,
-            Err(Unnamed::Surely(error)) => Err(self.give_up(&key, error).await),
-            Err(Unnamed::Perhaps(error)) => Err(perhaps_named(&key, &error)),
+        let late = || Fault::timed_out().into_error(OPERATION, Some(&alias));
+        Err(match stage.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Stage::Nothing => late(),
+            Stage::Asked => unsure(late()),
+            Stage::Made(key) => perhaps_named(&key, &late()),
+        })
+    }
+
+    async fn create_named(
+        &self,
+        config: &KeyConfig,
+        alias: &KeyId,
+        stage: &Mutex<Stage>,
+    ) -> Result<KeyInfo> {
+        let reached = |now| *stage.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        let wanted = Wanted::of(config)?;
+        if self.stands_for(alias).await?.is_some() {
+            return Err(taken(alias));
         }
+        reached(Stage::Asked);
+        let metadata = self.create_unnamed(config, wanted).await?;
+        let arn = metadata.arn().map(KeyId::new).filter(|arn| names::canonical(arn).is_some());
+        let key = arn.ok_or_else(nameless)?;
+        reached(Stage::Made(key.clone()));
+        match self.name(&key, alias).await {
+            Ok(()) => {}
+            Err(Unnamed::Surely(error)) => return Err(self.give_up(&key, error).await),
+            Err(Unnamed::Perhaps(error)) => return Err(perhaps_named(&key, &error)),
+        }
+        let mut info = of_metadata(OPERATION, key.clone(), &metadata)
+            .map_err(|error| but(&key, &error, "the service does not describe it as asked"))?;
+        info.tags.clone_from(&config.tags);
+        Ok(info)
     }
 
     /// The key that the alias stands for, if any.
@@ -40,27 +79,14 @@ impl AwsKmsProvider {
         }
     }
 
-    async fn create_unnamed(&self, config: &KeyConfig) -> Result<KeyId> {
-        if config.description.chars().count() > MAX_DESCRIPTION_LEN {
-            return Err(invalid(OPERATION, "AWS KMS keeps a description of up to 8192 characters"));
-        }
-        let (usage, spec) = kind(config)?;
-        let tags = sdk_tags(OPERATION, &config.tags)?;
+    async fn create_unnamed(&self, config: &KeyConfig, wanted: Wanted) -> Result<KeyMetadata> {
         let answer = self.ask(OPERATION, None, |client| {
-            let call = client.create_key().key_usage(usage.clone()).key_spec(spec.clone());
-            let call = call.set_tags(Some(tags.clone()).filter(|tags| !tags.is_empty()));
+            let call = client.create_key().key_usage(wanted.usage.clone());
+            let call = call.key_spec(wanted.spec.clone());
+            let call = call.set_tags(Some(wanted.tags.clone()).filter(|tags| !tags.is_empty()));
             call.description(&config.description).send()
         });
-        let answer = answer.await.map_err(unsure)?;
-        let arn = answer.key_metadata().and_then(|metadata| metadata.arn()).map(KeyId::new);
-        let missing = || {
-            broken_answer(
-                OPERATION,
-                &KeyId::new(&config.name),
-                "the service does not say which key it made",
-            )
-        };
-        arn.filter(|arn| names::canonical(arn).is_some()).ok_or_else(missing)
+        answer.await.map_err(unsure)?.key_metadata.ok_or_else(nameless)
     }
 
     async fn name(&self, key: &KeyId, alias: &KeyId) -> Result<(), Unnamed> {
@@ -85,12 +111,15 @@ impl AwsKmsProvider {
 
     /// Nobody shall find a key without a name that nobody wanted.
     async fn give_up(&self, key: &KeyId, error: CryptoError) -> CryptoError {
-        let Err(again) = self.delete(OPERATION, key, *WINDOW.start()).await else { return error };
-        CryptoError::new(error.kind(), OPERATION).with_key_id(key).with_detail(format!(
-            "{}; the key made for it has no name and could not be scheduled for deletion ({})",
-            error.detail().unwrap_or("it could not be named"),
-            again.kind().as_str(),
-        ))
+        let why = error.detail().unwrap_or("no answer");
+        let left = match self.delete(OPERATION, key, *WINDOW.start()).await {
+            Ok(_) => format!("it could not be named, and its deletion is scheduled ({why})"),
+            Err(again) => format!(
+                "it could not be named ({why}), nor scheduled for deletion ({}): delete it",
+                again.kind().as_str()
+            ),
+        };
+        but(key, &error, &left)
     }
 }
 
@@ -103,10 +132,23 @@ enum Unnamed {
 }
 
 fn perhaps_named(key: &KeyId, error: &CryptoError) -> CryptoError {
-    CryptoError::new(error.kind(), OPERATION).with_key_id(key).with_detail(format!(
-        "{}; this key was made and may have its name: look, then use it or delete it",
-        error.detail().unwrap_or("no answer")
-    ))
+    let why = error.detail().unwrap_or("no answer");
+    but(key, error, &format!("it may have its name or not ({why}): look, then use it or delete it"))
+}
+
+/// What failed after `key` was made, by its kind.
+fn but(key: &KeyId, error: &CryptoError, left: &str) -> CryptoError {
+    let told = CryptoError::new(error.kind(), OPERATION)
+        .with_key_id(key)
+        .with_detail(format!("the key was created, but {left}"));
+    error.retry_after().into_iter().fold(told, CryptoError::with_retry_after)
+}
+
+/// The creation's answer lacks the one thing that matters.
+fn nameless() -> CryptoError {
+    CryptoError::new(ErrorKind::Unavailable, OPERATION).with_detail(
+        "the key was created, but the service does not say which it is: look for one without alias",
+    )
 }
 
 fn taken(alias: &KeyId) -> CryptoError {
@@ -129,22 +171,34 @@ fn unsure(error: CryptoError) -> CryptoError {
     wait.into_iter().fold(error, CryptoError::with_retry_after)
 }
 
-fn kind(config: &KeyConfig) -> Result<(KeyUsageType, AwsSpec)> {
-    let usage = match config.usage {
-        KeyUsage::EncryptDecrypt => KeyUsageType::EncryptDecrypt,
-        KeyUsage::SignVerify => KeyUsageType::SignVerify,
-        _ => return Err(unknown_kind()),
-    };
-    let spec = match config.spec {
-        KeySpec::Symmetric256 if config.usage == KeyUsage::EncryptDecrypt => {
-            AwsSpec::SymmetricDefault
+/// What the service is asked for, checked before anything is.
+struct Wanted {
+    usage: KeyUsageType,
+    spec: AwsSpec,
+    tags: Vec<Tag>,
+}
+
+impl Wanted {
+    fn of(config: &KeyConfig) -> Result<Self> {
+        if config.description.chars().count() > MAX_DESCRIPTION_LEN {
+            return Err(invalid(OPERATION, "AWS KMS keeps a description of up to 8192 characters"));
         }
-        KeySpec::Rsa { bits: 2_048 } => AwsSpec::Rsa2048,
-        KeySpec::Rsa { bits: 3_072 } => AwsSpec::Rsa3072,
-        KeySpec::Rsa { bits: 4_096 } => AwsSpec::Rsa4096,
-        _ => return Err(unknown_kind()),
-    };
-    Ok((usage, spec))
+        let usage = match config.usage {
+            KeyUsage::EncryptDecrypt => KeyUsageType::EncryptDecrypt,
+            KeyUsage::SignVerify => KeyUsageType::SignVerify,
+            _ => return Err(unknown_kind()),
+        };
+        let spec = match config.spec {
+            KeySpec::Symmetric256 if config.usage == KeyUsage::EncryptDecrypt => {
+                AwsSpec::SymmetricDefault
+            }
+            KeySpec::Rsa { bits: 2_048 } => AwsSpec::Rsa2048,
+            KeySpec::Rsa { bits: 3_072 } => AwsSpec::Rsa3072,
+            KeySpec::Rsa { bits: 4_096 } => AwsSpec::Rsa4096,
+            _ => return Err(unknown_kind()),
+        };
+        Ok(Self { usage, spec, tags: sdk_tags(OPERATION, &config.tags)? })
+    }
 }
 
 fn unknown_kind() -> CryptoError {

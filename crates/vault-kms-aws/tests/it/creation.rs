@@ -1,34 +1,61 @@
 //! Making a key takes two calls; whatever happens between them, no key is left that nobody knows.
 
-use vault_crypto_core::{ErrorKind, KeyConfig, KeyId, KeyState, KmsAdmin, KmsProvider};
+use vault_crypto_core::{
+    CryptoError, ErrorKind, KeyConfig, KeyId, KeyState, KmsAdmin, KmsProvider,
+};
 use vault_testkit::proxy::{Answer, HttpFault};
 
-use super::support::{count, fresh_name, on, proxied};
+use super::support::{count, fresh_name, is, on, proxied};
 
 fn refused(code: &str) -> HttpFault {
     HttpFault::Answer(Answer::json(400, format!(r#"{{"__type":"{code}","message":"no"}}"#)))
 }
 
+/// The key that an error says was made.
+fn made_by(error: &CryptoError) -> &KeyId {
+    assert!(error.to_string().contains("the key was created, but"), "{error}");
+    error.key_id().unwrap()
+}
+
+#[tokio::test]
+async fn a_new_key_is_described_by_its_creation_alone() {
+    let (kms, _, proxy) = proxied().await;
+    let looks = count(&proxy, "DescribeKey");
+    let tags = [("team", "payments"), ("cost", "4711")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+    let mut config = KeyConfig::new(fresh_name()).with_description("cards of 2026");
+    config.tags = tags.into();
+    let info = kms.create_key(config).await.unwrap();
+    assert_eq!(count(&proxy, "DescribeKey"), looks + 1, "whether the name is free");
+    assert!(is(proxy.calls().last().unwrap(), "CreateAlias"));
+    assert_eq!(info, kms.describe_key(&info.key_id).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_scheduled_deletion_is_described_by_what_was_asked_before() {
+    let (kms, key, proxy) = proxied().await;
+    let info = kms.schedule_key_deletion(&key, 9).await.unwrap();
+    assert!(is(proxy.calls().last().unwrap(), "ScheduleKeyDeletion"));
+    assert_eq!(info.state, KeyState::PendingDeletion);
+    assert!(info.deletion_at > info.created_at, "{info:?}");
+    assert_eq!(info, kms.describe_key(&key).await.unwrap());
+}
+
 #[tokio::test]
 async fn a_name_that_was_taken_meanwhile_is_a_conflict_and_the_new_key_goes() {
     let (kms, _, proxy) = proxied().await;
-    let (first, second) = (fresh_name(), fresh_name());
-    let existing = kms.create_key(KeyConfig::new(&first)).await.unwrap().key_id;
+    let name = fresh_name();
+    let existing = kms.create_key(KeyConfig::new(&name)).await.unwrap().key_id;
     // The look finds nothing, though the name is taken: as if somebody made it in between.
     proxy.on(on("DescribeKey")).fault(refused("NotFoundException"));
-    let error = kms.create_key(KeyConfig::new(&first)).await.unwrap_err();
+    let error = kms.create_key(KeyConfig::new(&name)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+    assert_ne!(made_by(&error), &existing);
+    assert!(error.to_string().contains("deletion is scheduled"), "{error}");
+    assert_eq!(kms.describe_key(made_by(&error)).await.unwrap().state, KeyState::PendingDeletion);
     assert_eq!(
-        kms.describe_key(&KeyId::new(format!("alias/{first}"))).await.unwrap().key_id,
+        kms.describe_key(&KeyId::new(format!("alias/{name}"))).await.unwrap().key_id,
         existing
     );
-    let mut pending = 0;
-    for info in kms.list_keys(None, 1_000).await.unwrap() {
-        pending += u32::from(info.state == KeyState::PendingDeletion);
-    }
-    assert!(pending >= 1, "the key that got no name stays");
-    assert_eq!(count(&proxy, "ScheduleKeyDeletion"), 1);
-    kms.create_key(KeyConfig::new(second)).await.unwrap();
 }
 
 #[tokio::test]
@@ -63,7 +90,45 @@ async fn a_key_that_cannot_be_named_goes() {
     proxy.on(on("CreateAlias")).fault(refused("AccessDeniedException"));
     let error = kms.create_key(KeyConfig::new(fresh_name())).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);
-    assert_eq!(count(&proxy, "ScheduleKeyDeletion"), 1);
+    assert_eq!(kms.describe_key(made_by(&error)).await.unwrap().state, KeyState::PendingDeletion);
+    // Nor deleted: somebody has to.
+    proxy.on(on("CreateAlias")).fault(refused("LimitExceededException"));
+    proxy.on(on("ScheduleKeyDeletion")).fault(refused("AccessDeniedException"));
+    let error = kms.create_key(KeyConfig::new(fresh_name())).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::LimitExceeded);
+    assert!(error.to_string().contains("delete it"), "{error}");
+    assert_eq!(kms.describe_key(made_by(&error)).await.unwrap().state, KeyState::Enabled);
+}
+
+#[tokio::test]
+async fn a_deadline_in_the_middle_of_a_creation_tells_what_is_left() {
+    let (kms, _, proxy) = proxied().await;
+    proxy.on(on("CreateAlias")).fault(HttpFault::Hang);
+    let error = kms.create_key(KeyConfig::new(fresh_name())).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert_eq!(kms.describe_key(made_by(&error)).await.unwrap().state, KeyState::Enabled);
+    proxy.on(on("CreateKey")).fault(HttpFault::Hang);
+    let error = kms.create_key(KeyConfig::new(fresh_name())).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert!(error.to_string().contains("may have been made"), "{error}");
+    proxy.on(on("DescribeKey")).fault(HttpFault::Hang);
+    let error = kms.create_key(KeyConfig::new(fresh_name())).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert!(!error.to_string().contains("made"), "nothing was asked for: {error}");
+}
+
+#[tokio::test]
+async fn a_creation_that_does_not_say_which_key_it_made_is_told_of() {
+    let (kms, _, proxy) = proxied().await;
+    for field in ["KeyMetadata", "Arn"] {
+        proxy.on(on("CreateKey")).fault(HttpFault::edit(move |body| {
+            let text = String::from_utf8(std::mem::take(body)).unwrap();
+            *body = text.replace(&format!("\"{field}\""), "\"Elsewhere\"").into_bytes();
+        }));
+        let error = kms.create_key(KeyConfig::new(fresh_name())).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.to_string().contains("the key was created, but"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -1,12 +1,12 @@
 //! Which address a provider asks, told by a proxy that connects nobody.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 
 use vault_crypto_core::{ErrorKind, KmsProvider};
 use vault_kms_aws::{AwsKmsConfig, AwsKmsProvider};
 
-use super::support::{fixed, login};
+use super::support::{DEADLINE, fixed, login};
 
 /// The first line that a provider sends to its proxy.
 async fn asked(configure: impl FnOnce(AwsKmsConfig) -> AwsKmsConfig) -> String {
@@ -16,20 +16,25 @@ async fn asked(configure: impl FnOnce(AwsKmsConfig) -> AwsKmsConfig) -> String {
 /// The first line that a provider sends to an address that answers nothing of use.
 async fn heard(configure: impl FnOnce(AwsKmsConfig, String) -> AwsKmsConfig) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
+    let address = listener.local_addr().unwrap();
     let heard = std::thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
-        let mut lines = BufReader::new(&stream).lines().map(Result::unwrap);
-        let first = lines.next().unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+        let first = lines.next()?;
         lines.take_while(|line| !line.is_empty()).for_each(drop);
-        (&stream).write_all(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n").unwrap();
-        first
+        (&stream).write_all(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n").ok()?;
+        Some(first)
     });
     let settings = AwsKmsConfig::new().with_region("eu-west-1").with_credentials(fixed(&login()));
-    let kms = AwsKmsProvider::connect(configure(settings, address)).await.unwrap();
+    let settings = configure(settings.with_call_timeout(DEADLINE), format!("http://{address}"));
+    let kms = AwsKmsProvider::connect(settings).await.unwrap();
     let error = kms.random_bytes(16).await.unwrap_err();
+    // Where the provider asked nobody, this is who lets the listener go.
+    drop(TcpStream::connect(address));
+    let first = heard.join().unwrap().expect("the provider asks this address");
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
-    heard.join().unwrap()
+    first
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ async fn the_services_codes_have_their_kinds() {
         (500, "KeyUnavailableException", ErrorKind::Unavailable),
         (429, "SomethingNew", ErrorKind::Throttled),
         (501, "InternalFailure", ErrorKind::Unsupported),
-        (400, "SomethingNew", ErrorKind::Internal),
+        (400, "SomethingNew", ErrorKind::InvalidInput),
         (400, "com.amazonaws.kms#DisabledException", ErrorKind::KeyUnusable),
     ];
     for (status, code, kind) in codes {

@@ -1,44 +1,20 @@
 //! Logins. LocalStack checks no secret, so who it thinks is asking is what is shown.
 
-use std::process::Command;
-use std::sync::Arc;
 use std::time::Duration;
 
 use vault_crypto_core::{ErrorKind, KmsProvider};
+use vault_kms_aws::aws_sdk_kms::{self, Client};
 use vault_kms_aws::{AssumeRole, AwsCredentials, AwsKmsConfig, AwsKmsProvider};
-use vault_testkit::proxy::{Answer, FaultProxy, HttpFault, Match};
+use vault_testkit::proxy::{Answer, FaultProxy, HttpFault};
 use vault_testkit::redaction::SecretScan;
-use vault_testkit::servers::LocalStack;
 
-use super::support::{config, context, count, fixed, local_stack, login, new_key, on};
-
-const ROLE: &str = "arn:aws:iam::000000000000:role/app";
-
-fn proxy() -> Arc<FaultProxy> {
-    Arc::new(FaultProxy::start(LocalStack::shared().url().as_str()).unwrap())
-}
+use super::support::{
+    ROLE, config, context, count, expired, fixed, local_stack, login, logins, new_key, on, proxy,
+    role, sts,
+};
 
 async fn as_somebody(proxy: &FaultProxy, credentials: AwsCredentials) -> AwsKmsProvider {
     AwsKmsProvider::connect(config(&proxy.url()).with_credentials(credentials)).await.unwrap()
-}
-
-fn role() -> AssumeRole {
-    AssumeRole::new(ROLE)
-        .with_external_id("the-external-id".to_owned())
-        .with_session_name("billing")
-}
-
-/// Calls of STS: they have no target.
-fn logins(proxy: &FaultProxy) -> usize {
-    proxy.calls().iter().filter(|call| call.target.is_none()).count()
-}
-
-fn sts() -> Match {
-    Match::header("content-type", "x-www-form-urlencoded")
-}
-
-fn expired() -> HttpFault {
-    HttpFault::Answer(Answer::json(400, r#"{"__type":"ExpiredTokenException","message":"no"}"#))
 }
 
 #[tokio::test]
@@ -75,8 +51,71 @@ async fn a_web_identity_is_taken_from_its_file() {
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);
     assert!(error.to_string().contains("file"), "{error}");
     std::fs::write(&file, "eyJhbGciOiJub25lIn0.eyJzdWIiOiJwb2QifQ.c2ln\n").unwrap();
-    let who = as_somebody(&proxy, login()).await.who_am_i().await.unwrap();
+    let kms = as_somebody(&proxy, login()).await;
+    let who = kms.who_am_i().await.unwrap();
     assert!(who.ends_with(":assumed-role/app/pod-1"), "{who}");
+    // Read anew at each login: when it is needed again, it is gone.
+    std::fs::remove_file(&file).unwrap();
+    let key = new_key(&kms).await;
+    proxy.on(on("GenerateDataKey")).fault(expired());
+    let error = kms.generate_data_key(&key, &context()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+    assert!(error.to_string().contains("file"), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_that_holds_no_token_is_no_web_identity() {
+    let proxy = proxy();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    for held in ["", " \n", "\u{fffd}", &"k".repeat(1 << 20)] {
+        let bytes = if held == "\u{fffd}" { vec![0xff; 8] } else { held.as_bytes().to_vec() };
+        std::fs::write(&file, bytes).unwrap();
+        let kms = as_somebody(&proxy, AwsCredentials::web_identity(ROLE, &file)).await;
+        let error = kms.random_bytes(16).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+    }
+    assert_eq!(proxy.calls().len(), 0);
+}
+
+/// What STS answers when it gives nothing, and what a person is told to do.
+#[tokio::test]
+async fn each_refusal_of_sts_has_its_kind_and_its_advice() {
+    let proxy = proxy();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "eyJhbGciOiJub25lIn0.eyJzdWIiOiJwb2QifQ.c2ln\n").unwrap();
+    let web = || AwsCredentials::web_identity(ROLE, &file);
+    let taken = || fixed(&login()).assume_role(role());
+    let refusals = [
+        (taken(), 403, "AccessDenied", ErrorKind::PermissionDenied, "trust policy"),
+        (taken(), 403, "ExpiredToken", ErrorKind::PermissionDenied, "log in anew"),
+        (taken(), 400, "ValidationError", ErrorKind::InvalidInput, "session's name"),
+        (taken(), 403, "RegionDisabledException", ErrorKind::PermissionDenied, "region"),
+        (taken(), 403, "SignatureDoesNotMatch", ErrorKind::PermissionDenied, "clock"),
+        (taken(), 400, "Throttling", ErrorKind::Throttled, "fewer requests"),
+        (taken(), 500, "InternalFailure", ErrorKind::Unavailable, "failed inside"),
+        (taken(), 400, "canary-4711", ErrorKind::InvalidInput, "not known here"),
+        (web(), 403, "AccessDenied", ErrorKind::PermissionDenied, "trust policy"),
+        (web(), 400, "ExpiredTokenException", ErrorKind::PermissionDenied, "renew it"),
+        (web(), 400, "InvalidIdentityToken", ErrorKind::PermissionDenied, "audience"),
+        (web(), 403, "IDPRejectedClaim", ErrorKind::PermissionDenied, "does not vouch"),
+        (web(), 400, "IDPCommunicationError", ErrorKind::Unavailable, "identity provider"),
+    ];
+    for (credentials, status, code, kind, advice) in refusals {
+        let kms = as_somebody(&proxy, credentials).await;
+        let body = format!(
+            "<ErrorResponse><Error><Code>{code}</Code><Message>canary-4711</Message></Error></ErrorResponse>"
+        );
+        // A stale login is tried once more.
+        proxy.on(sts()).times(2).fault(HttpFault::Answer(Answer::new(status).with_body(body)));
+        let error = kms.random_bytes(16).await.unwrap_err();
+        proxy.clear();
+        assert_eq!(error.kind(), kind, "{code}: {error}");
+        let text = format!("{error} {error:?}");
+        assert!(text.contains(advice) && text.contains("the login failed"), "{code}: {text}");
+        assert!(!text.contains("canary"), "{code}: {text}");
+    }
 }
 
 #[tokio::test]
@@ -87,6 +126,7 @@ async fn credentials_that_expire_in_use_are_renewed_once() {
     proxy.on(on("GenerateDataKey")).fault(expired());
     kms.generate_data_key(&key, &context()).await.unwrap();
     assert_eq!((logins(&proxy), count(&proxy, "GenerateDataKey")), (2, 2));
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
     // Revoked: the new ones are refused as well.
     proxy.on(on("GenerateDataKey")).times(2).fault(expired());
     let error = kms.generate_data_key(&key, &context()).await.unwrap_err();
@@ -112,35 +152,35 @@ async fn a_login_fails_by_its_own_kind() {
     let settings = config(&asked.url()).with_sts_endpoint(logs_in.url());
     let settings = settings.with_credentials(fixed(&login()).assume_role(role()));
     let kms = AwsKmsProvider::connect(settings).await.unwrap();
-    let refusal = "<ErrorResponse><Error><Code>AccessDenied</Code><Message>canary-4711</Message></Error></ErrorResponse>";
-    logs_in.on(sts()).fault(HttpFault::Answer(Answer::new(403).with_body(refusal)));
-    let error = kms.generate_data_key(&key, &context()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
-    assert!(!format!("{error} {error:?}").contains("canary"), "{error:?}");
     logs_in.on(sts()).fault(HttpFault::Answer(Answer::new(503)));
     let error = kms.generate_data_key(&key, &context()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     logs_in.on(sts()).fault(HttpFault::ResetBefore);
     let error = kms.generate_data_key(&key, &context()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    logs_in.on(sts()).fault(HttpFault::Hang);
+    let error = kms.generate_data_key(&key, &context()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
     assert_eq!(asked.calls().len(), 0);
     kms.generate_data_key(&key, &context()).await.unwrap();
+}
+
+/// A client as the SDK makes it, with its retries and without most time-outs.
+fn ready_made(url: &str) -> Client {
+    let credentials = aws_sdk_kms::config::Credentials::new("id", "secret", None, None, "test");
+    let settings = aws_sdk_kms::Config::builder()
+        .behavior_version(aws_sdk_kms::config::BehaviorVersion::latest())
+        .region(aws_sdk_kms::config::Region::new("us-east-1"))
+        .endpoint_url(url)
+        .credentials_provider(credentials);
+    Client::from_conf(settings.build())
 }
 
 #[tokio::test]
 async fn a_ready_made_client_is_taken_and_does_not_retry() {
     let proxy = proxy();
-    let credentials =
-        vault_kms_aws::aws_sdk_kms::config::Credentials::new("id", "secret", None, None, "test");
-    let client = vault_kms_aws::aws_sdk_kms::Config::builder()
-        .behavior_version(vault_kms_aws::aws_sdk_kms::config::BehaviorVersion::latest())
-        .region(vault_kms_aws::aws_sdk_kms::config::Region::new("us-east-1"))
-        .endpoint_url(proxy.url())
-        .credentials_provider(credentials)
-        .build();
-    let client = vault_kms_aws::aws_sdk_kms::Client::from_conf(client);
     let patient = AwsKmsConfig::new().with_call_timeout(Duration::from_secs(2));
-    let kms = AwsKmsProvider::with_client(&client, &patient);
+    let kms = AwsKmsProvider::with_client(ready_made(&proxy.url()), patient).unwrap();
     let key = new_key(&kms).await;
     let before = count(&proxy, "GenerateDataKey");
     proxy.on(on("GenerateDataKey")).always().fault(HttpFault::Answer(Answer::new(503)));
@@ -151,7 +191,16 @@ async fn a_ready_made_client_is_taken_and_does_not_retry() {
     proxy.on(on("GenerateDataKey")).fault(HttpFault::Hang);
     let error = kms.generate_data_key(&key, &context()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut, "a deadline that it left open");
+    proxy.on(on("GenerateDataKey")).fault(expired());
+    kms.generate_data_key(&key, &context()).await.unwrap();
     assert_eq!(kms.who_am_i().await.unwrap_err().kind(), ErrorKind::Unsupported);
+}
+
+#[tokio::test]
+async fn a_ready_made_client_is_refused_with_settings_that_can_never_work() {
+    let never = AwsKmsConfig::new().with_call_timeout(Duration::ZERO);
+    let refused = AwsKmsProvider::with_client(ready_made("http://127.0.0.1:1"), never);
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidInput);
 }
 
 #[tokio::test]
@@ -167,89 +216,5 @@ async fn nothing_that_is_shown_holds_a_secret() {
         let scan = SecretScan::new(secret.as_bytes());
         scan.assert_absent("the configuration", &shown);
         scan.assert_absent_from_debug("the provider", &kms);
-    }
-}
-
-/// What a child of this test does: asks who it is, by the login that is named.
-#[expect(clippy::print_stdout, reason = "the parent reads it")]
-async fn child(url: String) {
-    let login = match std::env::var("VAULTKIT_TEST_PROFILE") {
-        Ok(profile) => AwsCredentials::profile(profile),
-        Err(_) => AwsCredentials::default_chain(),
-    };
-    let settings = AwsKmsConfig::new().with_credentials(login);
-    // Without an address of its own the environment's is asked.
-    let settings = match std::env::var("AWS_ENDPOINT_URL") {
-        Ok(_) => settings,
-        Err(_) => settings.with_endpoint(&url).with_sts_endpoint(&url),
-    };
-    let who = match AwsKmsProvider::connect(settings).await {
-        Ok(kms) => kms.who_am_i().await,
-        Err(error) => Err(error),
-    };
-    match who {
-        Ok(who) => println!("I am {who}"),
-        Err(error) => println!("I am nobody: {:?}", error.kind()),
-    }
-}
-
-/// Runs this test again with other variables, which a process cannot change safely while threads run.
-fn in_an_environment(test: &str, variables: &[(&str, &str)]) -> String {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--nocapture"]).env_clear();
-    command
-        .env("VAULTKIT_TEST_CHILD", LocalStack::shared().url())
-        .env("AWS_EC2_METADATA_DISABLED", "true");
-    let output = command.envs(variables.iter().copied()).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned()
-        + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}");
-    text
-}
-
-#[tokio::test]
-async fn profiles_and_the_environment_are_read_as_everywhere() {
-    if let Ok(url) = std::env::var("VAULTKIT_TEST_CHILD") {
-        return child(url).await;
-    }
-    let test = "it::identity::profiles_and_the_environment_are_read_as_everywhere";
-    let folder = tempfile::tempdir().unwrap();
-    let (config, credentials) = (folder.path().join("config"), folder.path().join("credentials"));
-    std::fs::write(&config, "[profile other]\nregion = us-east-1\n").unwrap();
-    std::fs::write(
-        &credentials,
-        "[other]\naws_access_key_id = 222222222222\naws_secret_access_key = s\n",
-    )
-    .unwrap();
-    let files = [
-        ("AWS_CONFIG_FILE", config.to_str().unwrap()),
-        ("AWS_SHARED_CREDENTIALS_FILE", credentials.to_str().unwrap()),
-    ];
-    let keys = [
-        ("AWS_ACCESS_KEY_ID", "111111111111"),
-        ("AWS_SECRET_ACCESS_KEY", "s"),
-        ("AWS_REGION", "us-east-1"),
-    ];
-
-    let told = in_an_environment(test, &keys);
-    assert!(told.contains("I am arn:aws:iam::111111111111:root"), "{told}");
-    // A profile that was asked for goes before the environment.
-    let both = [&files[..], &keys[..], &[("VAULTKIT_TEST_PROFILE", "other")]].concat();
-    let told = in_an_environment(test, &both);
-    assert!(told.contains("I am arn:aws:iam::222222222222:root"), "{told}");
-    // The SDK panics on these.
-    let broken = [&keys[..], &[("AWS_SESSION_TOKEN", "line\nbreak")]].concat();
-    let told = in_an_environment(test, &broken);
-    assert!(told.contains("I am nobody: InvalidInput"), "{told}");
-    let told = in_an_environment(test, &[("AWS_REGION", "us-east-1")]);
-    assert!(told.contains("I am nobody: PermissionDenied"), "{told}");
-    // Endpoints of the environment: taken, unless data keys would travel unencrypted.
-    let url = LocalStack::shared().url();
-    let told = in_an_environment(test, &[&keys[..], &[("AWS_ENDPOINT_URL", &*url)]].concat());
-    assert!(told.contains("I am arn:aws:iam::111111111111:root"), "{told}");
-    for variable in ["AWS_ENDPOINT_URL_KMS", "AWS_ENDPOINT_URL_STS"] {
-        let bad = [("AWS_ENDPOINT_URL", &*url), (variable, "http://elsewhere.example")];
-        let told = in_an_environment(test, &[&keys[..], &bad].concat());
-        assert!(told.contains("I am nobody: InvalidInput"), "{told}");
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vault_crypto_core::{KeyConfig, KeyId, KmsAdmin, Scope, WrapContext};
-use vault_kms_aws::{AwsCredentials, AwsKmsConfig, AwsKmsProvider};
-use vault_testkit::proxy::{Call, FaultProxy, HttpFault, Match};
+use vault_kms_aws::{AssumeRole, AwsCredentials, AwsKmsConfig, AwsKmsProvider};
+use vault_testkit::proxy::{Answer, Call, FaultProxy, HttpFault, Match};
 use vault_testkit::servers::{AwsLogin, LocalStack};
 
 /// A deadline that a test can wait for, and that a loaded machine keeps.
@@ -89,4 +89,29 @@ pub(super) fn with_fields(fields: &'static str) -> HttpFault {
         assert_eq!(body.first(), Some(&b'{'), "a JSON object");
         body.splice(1..1, format!("{fields},").into_bytes());
     })
+}
+
+pub(super) const ROLE: &str = "arn:aws:iam::000000000000:role/app";
+
+pub(super) fn proxy() -> Arc<FaultProxy> {
+    Arc::new(FaultProxy::start(LocalStack::shared().url().as_str()).unwrap())
+}
+
+pub(super) fn role() -> AssumeRole {
+    AssumeRole::new(ROLE)
+        .with_external_id("the-external-id".to_owned())
+        .with_session_name("billing")
+}
+
+/// Calls of STS: they have no target.
+pub(super) fn logins(proxy: &FaultProxy) -> usize {
+    proxy.calls().iter().filter(|call| call.target.is_none()).count()
+}
+
+pub(super) fn sts() -> Match {
+    Match::header("content-type", "x-www-form-urlencoded")
+}
+
+pub(super) fn expired() -> HttpFault {
+    HttpFault::Answer(Answer::json(400, r#"{"__type":"ExpiredTokenException","message":"no"}"#))
 }

@@ -1,7 +1,9 @@
 //! Key material ids and key ids of answers. LocalStack tells no material, so the proxy puts one into its
 //! answers.
 
-use vault_crypto_core::{ErrorKind, KeyState, KeyVersion, KmsAdmin, KmsProvider, SecureBytes};
+use vault_crypto_core::{
+    CryptoError, ErrorKind, KeyState, KeyVersion, KmsAdmin, KmsProvider, SecureBytes,
+};
 use vault_testkit::proxy::HttpFault;
 use vault_testkit::servers::Moto;
 
@@ -53,7 +55,7 @@ async fn a_material_id_with_other_characters_never_enters_a_header() {
     for bad in [r#""KeyMaterialId":"a b""#, r#""KeyMaterialId":"a\n""#] {
         proxy.on(on("GenerateDataKey")).fault(with_fields(bad));
         let error = kms.generate_data_key(&key, &context()).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Internal);
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
     }
 }
 
@@ -76,25 +78,78 @@ async fn an_answer_of_another_key_is_never_taken() {
     let (wrapped, bytes) = (data_key.wrapped(), SecureBytes::new(vec![7; 32]));
     let sealed = kms.encrypt(&key, b"payload", &scope()).await.unwrap();
 
+    // What was made is not this key's; asking again may give what is.
+    let made = |error: CryptoError| {
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert_eq!(error.detail(), Some("the service answered for another key"));
+    };
     proxy.on(on("GenerateDataKey")).fault(of_another_key("KeyId"));
-    let error = kms.generate_data_key(&key, &context()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Internal, "{error}");
-    proxy.on(on("Encrypt")).fault(of_another_key("KeyId"));
-    let error = kms.wrap_data_key(&key, &bytes, &context()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Internal);
-    proxy.on(on("Decrypt")).times(2).fault(of_another_key("KeyId"));
-    let error = kms.decrypt_data_key(wrapped, &context()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::AuthenticationFailed);
-    let error = kms.decrypt(&key, &sealed, &scope()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::AuthenticationFailed);
-    for field in ["SourceKeyId", "KeyId"] {
-        proxy.on(on("ReEncrypt")).fault(of_another_key(field));
-        let error = kms.rewrap_data_key(wrapped, &key, &context()).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Internal, "{field}");
-    }
+    made(kms.generate_data_key(&key, &context()).await.unwrap_err());
+    proxy.on(on("Encrypt")).times(2).fault(of_another_key("KeyId"));
+    made(kms.wrap_data_key(&key, &bytes, &context()).await.unwrap_err());
+    made(kms.encrypt(&key, b"payload", &scope()).await.unwrap_err());
+    proxy.on(on("ReEncrypt")).fault(of_another_key("KeyId"));
+    made(kms.rewrap_data_key(wrapped, &key, &context()).await.unwrap_err());
     proxy.on(on("DescribeKey")).fault(of_another_key("Arn"));
-    assert_eq!(kms.describe_key(&key).await.unwrap_err().kind(), ErrorKind::Internal);
+    made(kms.describe_key(&key).await.unwrap_err());
+
+    // What was opened is not this key's.
+    proxy.on(on("Decrypt")).times(2).fault(of_another_key("KeyId"));
+    proxy.on(on("ReEncrypt")).fault(of_another_key("SourceKeyId"));
+    let opened = [
+        kms.decrypt_data_key(wrapped, &context()).await.map(drop),
+        kms.decrypt(&key, &sealed, &scope()).await.map(drop),
+        kms.rewrap_data_key(wrapped, &key, &context()).await.map(drop),
+    ];
+    for outcome in opened {
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::AuthenticationFailed);
+    }
     assert_eq!(kms.describe_key(&key).await.unwrap().state, KeyState::Enabled);
+}
+
+/// A field with nothing in it, instead of what the service said.
+fn without(field: &'static str) -> HttpFault {
+    HttpFault::edit(move |body| {
+        let text = String::from_utf8(std::mem::take(body)).unwrap();
+        *body = text.replace(&format!("\"{field}\""), "\"Elsewhere\"").into_bytes();
+    })
+}
+
+#[tokio::test]
+async fn an_answer_that_lacks_what_it_must_have_is_worth_asking_again() {
+    let (kms, key, proxy) = proxied().await;
+    let data_key = kms.generate_data_key(&key, &context()).await.unwrap();
+    for (operation, fields) in [
+        ("GenerateDataKey", &["KeyId", "Plaintext", "CiphertextBlob"][..]),
+        ("Decrypt", &["KeyId", "Plaintext"]),
+        ("ReEncrypt", &["KeyId", "SourceKeyId", "CiphertextBlob"]),
+        ("GenerateRandom", &["Plaintext"]),
+        ("DescribeKey", &["KeyMetadata", "Arn"]),
+    ] {
+        for field in fields {
+            proxy.on(on(operation)).fault(without(field));
+            let outcome = match operation {
+                "GenerateDataKey" => kms.generate_data_key(&key, &context()).await.map(drop),
+                "Decrypt" => kms.decrypt_data_key(data_key.wrapped(), &context()).await.map(drop),
+                "ReEncrypt" => {
+                    kms.rewrap_data_key(data_key.wrapped(), &key, &context()).await.map(drop)
+                }
+                "GenerateRandom" => kms.random_bytes(32).await.map(drop),
+                _ => kms.describe_key(&key).await.map(drop),
+            };
+            assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Unavailable, "{operation} {field}");
+        }
+    }
+    // A data key of another length is none.
+    proxy.on(on("GenerateDataKey")).fault(HttpFault::edit(|body| {
+        let text = String::from_utf8(std::mem::take(body)).unwrap();
+        let (before, rest) = text.split_once("\"Plaintext\"").unwrap();
+        let (_, after) = rest.trim_start_matches([':', ' ', '"']).split_once('"').unwrap();
+        *body = format!("{before}\"Plaintext\": \"BwcHBwcHBwc=\"{after}").into_bytes();
+    }));
+    let error = kms.generate_data_key(&key, &context()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(error.to_string().contains("32 bytes"), "{error}");
 }
 
 /// moto has the operation that LocalStack has not.

@@ -1,0 +1,217 @@
+//! When credentials are asked for again: once for all who need them, and not for ever.
+
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use futures_util::future::join_all;
+use vault_crypto_core::{Clock, ErrorKind, KeyId, KmsProvider, SystemClock};
+use vault_kms_aws::{AssumeRole, AwsKmsConfig, AwsKmsProvider};
+use vault_testkit::VirtualClock;
+use vault_testkit::proxy::{Answer, FaultProxy, HttpFault};
+use vault_testkit::servers::LocalKms;
+
+use super::support::{
+    DEADLINE, config, connect, context, count, expired, fixed, login, logins, new_key, on, proxied,
+    proxy, role, sts,
+};
+
+const CALLERS: usize = 50;
+
+fn with_role(proxy: &FaultProxy) -> AwsKmsConfig {
+    config(&proxy.url()).with_credentials(fixed(&login()).assume_role(role()))
+}
+
+async fn connected(settings: AwsKmsConfig) -> AwsKmsProvider {
+    AwsKmsProvider::connect(settings).await.unwrap()
+}
+
+/// A clock that stands where the system's does, and a provider that goes by it.
+async fn by_hand(proxy: &FaultProxy) -> (VirtualClock, AwsKmsProvider) {
+    let clock = VirtualClock::new();
+    clock.set_wall(SystemClock::new().now());
+    let kms = connected(with_role(proxy).with_clock(Arc::new(clock.clone()))).await;
+    (clock, kms)
+}
+
+/// Many calls at once: how many were answered, and by which kinds the others failed.
+async fn at_once(kms: &AwsKmsProvider, key: &KeyId) -> Vec<Option<ErrorKind>> {
+    let context = context();
+    let calls = (0..CALLERS).map(|_| kms.generate_data_key(key, &context));
+    join_all(calls).await.into_iter().map(|done| done.err().map(|error| error.kind())).collect()
+}
+
+#[tokio::test]
+async fn all_who_wait_for_a_login_share_it_and_its_failure() {
+    let (_, key, _) = proxied().await;
+    let proxy = proxy();
+    let kms = connected(with_role(&proxy)).await;
+    proxy.on(sts()).fault(HttpFault::Answer(Answer::new(503)));
+    assert_eq!(at_once(&kms, &key).await, [Some(ErrorKind::Unavailable); CALLERS]);
+    assert_eq!(logins(&proxy), 1, "one failed login for all");
+    assert_eq!(at_once(&kms, &key).await, [None; CALLERS]);
+    assert_eq!(logins(&proxy), 2, "and one that succeeded");
+}
+
+#[tokio::test]
+async fn a_login_outlives_the_caller_who_began_it() {
+    let (_, key, _) = proxied().await;
+    let slow = Duration::from_millis(600);
+    for nobody_waits in [false, true] {
+        let proxy = proxy();
+        let kms = connected(with_role(&proxy)).await;
+        proxy.on(sts()).fault(HttpFault::Latency(slow));
+        let context = context();
+        let impatient = kms.generate_data_key(&key, &context);
+        let patient = async {
+            tokio::time::sleep(slow / 6).await;
+            if nobody_waits {
+                tokio::time::sleep(slow).await;
+            }
+            kms.generate_data_key(&key, &context).await
+        };
+        let (gone, served) = tokio::join!(tokio::time::timeout(slow / 3, impatient), patient);
+        assert!(gone.is_err(), "it gave up");
+        served.unwrap();
+        assert_eq!(logins(&proxy), 1, "{nobody_waits}");
+    }
+}
+
+#[tokio::test]
+async fn one_new_login_serves_all_who_were_refused() {
+    let proxy = proxy();
+    let kms = connected(with_role(&proxy)).await;
+    let key = new_key(&kms).await;
+    proxy.on(on("GenerateDataKey")).times(CALLERS as u64).fault(expired());
+    assert_eq!(at_once(&kms, &key).await, [None; CALLERS]);
+    assert_eq!((logins(&proxy), count(&proxy, "GenerateDataKey")), (2, 2 * CALLERS));
+}
+
+#[tokio::test]
+async fn credentials_that_are_refused_again_and_again_do_not_cost_a_login_each_time() {
+    let proxy = proxy();
+    let (clock, kms) = by_hand(&proxy).await;
+    let key = new_key(&kms).await;
+    proxy.on(on("GenerateDataKey")).always().fault(expired());
+    for wanted in [2, 3] {
+        assert_eq!(at_once(&kms, &key).await, [Some(ErrorKind::PermissionDenied); CALLERS]);
+        assert_eq!(at_once(&kms, &key).await, [Some(ErrorKind::PermissionDenied); CALLERS]);
+        assert_eq!(logins(&proxy), wanted, "one a second");
+        clock.advance(Duration::from_secs(2));
+    }
+    proxy.clear();
+    kms.generate_data_key(&key, &context()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refused_login_is_not_asked_for_again_at_once() {
+    let (_, key, _) = proxied().await;
+    let proxy = proxy();
+    let (clock, kms) = by_hand(&proxy).await;
+    let no = "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>";
+    proxy.on(sts()).fault(HttpFault::Answer(Answer::new(403).with_body(no)));
+    for _ in 0..5 {
+        let error = kms.generate_data_key(&key, &context()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+    }
+    assert_eq!(logins(&proxy), 1);
+    clock.advance(Duration::from_secs(2));
+    kms.generate_data_key(&key, &context()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_clock_that_is_wrong_does_not_cost_a_login_per_call() {
+    let proxy = proxy();
+    let (clock, kms) = by_hand(&proxy).await;
+    let key = new_key(&kms).await;
+    for years in [20, 100, 1] {
+        // Backwards at the end: nothing is over then, and the service says so if it is.
+        clock.set_wall(UNIX_EPOCH + Duration::from_secs(years * 31_557_600));
+        let before = logins(&proxy);
+        for _ in 0..5 {
+            kms.generate_data_key(&key, &context()).await.unwrap();
+        }
+        assert!(logins(&proxy) <= before + 1, "{years}: {} after {before}", logins(&proxy));
+    }
+    proxy.on(on("GenerateDataKey")).fault(expired());
+    kms.generate_data_key(&key, &context()).await.unwrap();
+}
+
+#[tokio::test]
+async fn credentials_are_renewed_before_they_are_over() {
+    let proxy = proxy();
+    let (clock, kms) = by_hand(&proxy).await;
+    let key = new_key(&kms).await;
+    clock.advance(Duration::from_secs(3_000));
+    kms.generate_data_key(&key, &context()).await.unwrap();
+    assert_eq!(logins(&proxy), 1, "they last an hour");
+    clock.advance(Duration::from_secs(595));
+    kms.generate_data_key(&key, &context()).await.unwrap();
+    assert_eq!(logins(&proxy), 2);
+}
+
+#[tokio::test]
+async fn with_new_credentials_those_below_are_new_too() {
+    let proxy = proxy();
+    let second = AssumeRole::new("arn:aws:iam::000000000000:role/second");
+    let chain = fixed(&login()).assume_role(role()).assume_role(second);
+    let kms = connected(config(&proxy.url()).with_credentials(chain)).await;
+    let key = new_key(&kms).await;
+    assert_eq!(logins(&proxy), 2);
+    proxy.on(on("GenerateDataKey")).fault(expired());
+    kms.generate_data_key(&key, &context()).await.unwrap();
+    assert_eq!(logins(&proxy), 4, "the first role as well");
+}
+
+#[tokio::test]
+async fn a_call_has_one_deadline_with_its_new_login_and_its_repetition() {
+    let (_, key, _) = proxied().await;
+    let proxy = proxy();
+    let kms = connected(with_role(&proxy)).await;
+    proxy.on(sts()).fault(HttpFault::Latency(DEADLINE * 2 / 3));
+    proxy.on(on("GenerateDataKey")).fault(expired());
+    proxy.on(on("GenerateDataKey")).fault(HttpFault::Hang);
+    let clock = SystemClock::new();
+    let begun = clock.monotonic();
+    let error = kms.generate_data_key(&key, &context()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+    let took = clock.monotonic() - begun;
+    assert!(took < DEADLINE + DEADLINE / 3, "{took:?}");
+    assert_eq!((logins(&proxy), count(&proxy, "GenerateDataKey")), (2, 2));
+}
+
+/// Every call of them opens a connection of its own, and all need the login that nobody has begun.
+#[tokio::test]
+async fn hundreds_of_callers_of_a_cold_provider_are_served_by_one_login() {
+    let server = LocalKms::shared();
+    let key = new_key(&*connect(&server.url()).await).await;
+    let proxy = proxy();
+    let settings = config(&server.url()).with_sts_endpoint(proxy.url());
+    let settings = settings.with_call_timeout(DEADLINE * 4).with_read_timeout(DEADLINE * 4);
+    let kms = connected(settings.with_credentials(fixed(&login()).assume_role(role()))).await;
+    let context = context();
+    let calls = (0..300).map(|_| kms.generate_data_key(&key, &context));
+    for done in join_all(calls).await {
+        done.unwrap();
+    }
+    assert_eq!(logins(&proxy), 1);
+}
+
+#[tokio::test]
+async fn a_provider_that_may_not_log_in_is_not_healthy() {
+    let proxy = proxy();
+    let kms = connected(with_role(&proxy)).await;
+    let no = "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>";
+    proxy.on(sts()).fault(HttpFault::Answer(Answer::new(403).with_body(no)));
+    let health = kms.health_check().await.unwrap();
+    assert!(!health.healthy && health.message.contains("trust policy"), "{health:?}");
+}
+
+#[tokio::test]
+async fn a_health_check_logs_in_anew_as_every_call_does() {
+    let proxy = proxy();
+    let kms = connected(with_role(&proxy)).await;
+    assert!(kms.health_check().await.unwrap().healthy);
+    proxy.on(on("ListKeys")).fault(expired());
+    assert!(kms.health_check().await.unwrap().healthy);
+    assert_eq!(logins(&proxy), 2);
+}
