@@ -18,6 +18,27 @@ pub(super) const LOGIN: AwsLogin = AwsLogin {
     region: "us-east-1",
 };
 
+/// The methods that every server with a `port()` has that stands for AWS.
+macro_rules! stands_for_aws {
+    ($server:ident) => {
+        impl $server {
+            /// The endpoint of all that it serves.
+            #[must_use]
+            pub fn url(&self) -> String {
+                format!("http://127.0.0.1:{}", self.port())
+            }
+
+            /// A login that it takes.
+            #[must_use]
+            pub fn login(&self) -> $crate::servers::AwsLogin {
+                $crate::servers::aws::LOGIN
+            }
+        }
+    };
+}
+
+pub(super) use stands_for_aws;
+
 /// One call that a server answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -1,7 +1,7 @@
 //! local-kms: a fast AWS KMS with real AEAD, for load and for crashes: it keeps its keys in files. Its
 //! errors are not always those of AWS.
 
-use super::aws::{AwsLogin, LOGIN};
+use super::aws::stands_for_aws;
 use super::lifecycle::lifecycle;
 use super::port::{Port, start_on_one};
 use super::supervisor::{Launch, Runs, Supervisor};
@@ -39,18 +39,7 @@ impl LocalKms {
         })?;
         Ok(Self { supervisor, port })
     }
-
-    /// The endpoint of its one service.
-    #[must_use]
-    pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port())
-    }
-
-    /// A login that it takes.
-    #[must_use]
-    pub fn login(&self) -> AwsLogin {
-        LOGIN
-    }
 }
 
+stands_for_aws!(LocalKms);
 lifecycle!(LocalKms, "The keys are kept.");

@@ -4,7 +4,7 @@
 //! A key that is created with the tags `_custom_id_` (a UUID) and `_custom_key_material_` (32 bytes in
 //! base64) is the same key again when a test creates it after a crash: LocalStack's own extension.
 
-use super::aws::{AwsCall, AwsLogin, LOGIN};
+use super::aws::{AwsCall, stands_for_aws};
 use super::lifecycle::lifecycle;
 use super::port::{Port, start_on_one};
 use super::supervisor::{Launch, Runs, Supervisor};
@@ -48,18 +48,6 @@ impl LocalStack {
         Ok(Self { supervisor, port })
     }
 
-    /// The endpoint of all its services.
-    #[must_use]
-    pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port())
-    }
-
-    /// A login that it takes.
-    #[must_use]
-    pub fn login(&self) -> AwsLogin {
-        LOGIN
-    }
-
     /// Every call that was answered, in order. A call is in it before its answer arrives.
     ///
     /// # Errors
@@ -69,6 +57,7 @@ impl LocalStack {
     }
 }
 
+stands_for_aws!(LocalStack);
 lifecycle!(LocalStack, "All keys are gone: it keeps them in memory.");
 
 /// As in `... localstack.request.aws : AWS kms.Decrypt => 400 (DisabledException)`.

@@ -1,7 +1,7 @@
 //! moto: for what LocalStack does not have of AWS, such as `ListKeyRotations`. It minds neither the state
 //! of a key nor a signature, and keeps everything in memory.
 
-use super::aws::{AwsLogin, LOGIN};
+use super::aws::stands_for_aws;
 use super::lifecycle::lifecycle;
 use super::localstack::ANSWERS;
 use super::port::{Port, start_on_one};
@@ -39,18 +39,7 @@ impl Moto {
         })?;
         Ok(Self { supervisor, port })
     }
-
-    /// The endpoint of all its services.
-    #[must_use]
-    pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port())
-    }
-
-    /// A login that it takes.
-    #[must_use]
-    pub fn login(&self) -> AwsLogin {
-        LOGIN
-    }
 }
 
+stands_for_aws!(Moto);
 lifecycle!(Moto, "All keys are gone: it keeps them in memory.");
