@@ -44,6 +44,16 @@ mod connect;
 #[path = "it/config.rs"]
 mod config;
 
+#[cfg(feature = "config")]
+#[cfg(test)]
+#[path = "it/config_bad_input.rs"]
+mod config_bad_input;
+
+#[cfg(all(feature = "aws", feature = "azure", feature = "gcp", feature = "hashicorp"))]
+#[cfg(test)]
+#[path = "it/options.rs"]
+mod options;
+
 #[cfg(all(feature = "local", feature = "admin", feature = "manager"))]
 #[path = "it/origin.rs"]
 mod origin;

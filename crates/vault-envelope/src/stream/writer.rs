@@ -60,6 +60,12 @@ impl EnvelopeEncryption {
 }
 
 impl StreamSealer {
+    /// The header as it will be written, which says who took part; empty once it was taken away.
+    #[must_use]
+    pub fn header(&self) -> &[u8] {
+        &self.header
+    }
+
     /// Takes the header away, to be stored as an object of its own; what is written is the bare body.
     #[must_use]
     pub fn detach_header(&mut self) -> Vec<u8> {

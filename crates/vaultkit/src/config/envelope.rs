@@ -1,22 +1,25 @@
 //! Who may open what an envelope of the configuration seals.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use vault_crypto_core::{KeyId, Result};
+use vault_crypto_core::{CryptoError, KeyId, KmsProvider, Result, Scope};
 use vault_envelope::{AllowedKeys, EnvelopeEncryption, Recipient, Recipients};
 
 use super::invalid;
 use crate::kms::Connected;
 
-/// One `[envelope.NAME]`; the names in it are those of services that the file has.
+type Outcome<T, E> = std::result::Result<T, E>;
+
+/// One `[envelope.NAME]`, checked; the services that it names are those of its file.
 #[derive(Debug, Clone)]
-pub(super) struct EnvelopePlan {
+pub struct EnvelopePlan {
     pub(super) name: String,
     pub(super) write: Write,
     /// Besides those who are written for.
     pub(super) open: Vec<String>,
-    pub(super) scope: BTreeMap<String, String>,
+    pub(super) scope: Scope,
     pub(super) hedge_after: Option<Duration>,
     pub(super) cache: bool,
 }
@@ -31,45 +34,95 @@ pub(super) enum Write {
 }
 
 impl Write {
-    pub(super) fn members(&self) -> Vec<&str> {
-        let (first, rest) = match self {
-            Self::Primary { primary, fill } => (Some(primary), fill),
-            Self::All(of) | Self::AtLeast { of, .. } | Self::Threshold { of, .. } => (None, of),
-        };
-        first.into_iter().chain(rest).map(String::as_str).collect()
+    fn now_and_later(&self) -> (Vec<&String>, &[String]) {
+        match self {
+            Self::Primary { primary, fill } => (vec![primary], fill),
+            Self::All(of) | Self::AtLeast { of, .. } | Self::Threshold { of, .. } => {
+                (of.iter().collect(), &[])
+            }
+        }
     }
 }
 
 impl EnvelopePlan {
-    /// Every service that it needs.
-    pub(super) fn members(&self) -> impl Iterator<Item = &str> {
-        self.write.members().into_iter().chain(self.open.iter().map(String::as_str))
+    /// The name in the file.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
-    pub(super) fn build(
+    /// The services that are sealed for, in their order.
+    pub fn sealed_for(&self) -> impl Iterator<Item = &str> {
+        let (now, later) = self.write.now_and_later();
+        now.into_iter().chain(later).map(String::as_str)
+    }
+
+    /// Those of them whose slots are left for later.
+    pub fn filled_later(&self) -> impl Iterator<Item = &str> {
+        self.write.now_and_later().1.iter().map(String::as_str)
+    }
+
+    /// Every service that may open, each once: those that are sealed for come first.
+    pub fn services(&self) -> impl Iterator<Item = &str> {
+        let opening = self.open.iter().map(String::as_str);
+        let mut all: Vec<&str> = Vec::new();
+        for name in self.sealed_for().chain(opening) {
+            if !all.contains(&name) {
+                all.push(name);
+            }
+        }
+        all.into_iter()
+    }
+
+    /// The scope that is sealed in.
+    #[must_use]
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// How long one key is waited for before the next one is asked, too.
+    #[must_use]
+    pub fn hedge_after(&self) -> Option<Duration> {
+        self.hedge_after
+    }
+
+    /// Who is sealed for, as the file says; `member` gives the key of each service by its name.
+    ///
+    /// # Errors
+    /// Those of `member`.
+    pub fn recipients<E>(
         &self,
-        connected: &BTreeMap<String, Connected>,
-    ) -> Result<EnvelopeEncryption> {
-        let member = |name: &String| {
-            let (kms, key) = self.key_of(connected, name)?;
-            Ok(Recipient::kms(kms, key))
+        mut member: impl FnMut(&str) -> Outcome<Recipient, E>,
+    ) -> Outcome<Recipients, E> {
+        let mut all = |names: &[String]| {
+            names.iter().map(|name| member(name)).collect::<Outcome<Vec<_>, E>>()
         };
-        let all = |names: &[String]| names.iter().map(member).collect::<Result<Vec<_>>>();
-        let recipients = match &self.write {
+        Ok(match &self.write {
             Write::Primary { primary, fill } => {
-                Recipients::primary(member(primary)?).fill_later(all(fill)?)
+                let later = all(fill)?;
+                Recipients::primary(member(primary)?).fill_later(later)
             }
             Write::All(of) => Recipients::all(all(of)?),
             Write::AtLeast { needed, of } => Recipients::at_least(*needed, all(of)?),
             Write::Threshold { needed, of } => Recipients::threshold(*needed, all(of)?),
-        };
+        })
+    }
+
+    pub(super) fn build(
+        &self,
+        connected: &BTreeMap<&str, Connected>,
+    ) -> Result<EnvelopeEncryption> {
+        let recipients = self.recipients(|name| {
+            let (kms, key) = self.key_of(connected, name)?;
+            Ok::<_, CryptoError>(Recipient::kms(kms, key))
+        })?;
         let mut allowed = AllowedKeys::none();
         for name in &self.open {
             let (kms, key) = self.key_of(connected, name)?;
             allowed = allowed.key(kms, key);
         }
         let mut builder =
-            EnvelopeEncryption::to(recipients).allow(allowed).scope(self.scope.clone());
+            EnvelopeEncryption::to(recipients).allow(allowed).scope(self.scope.pairs());
         if let Some(delay) = self.hedge_after {
             builder = builder.hedge_after(delay);
         }
@@ -81,9 +134,9 @@ impl EnvelopePlan {
 
     fn key_of(
         &self,
-        connected: &BTreeMap<String, Connected>,
+        connected: &BTreeMap<&str, Connected>,
         name: &str,
-    ) -> Result<(std::sync::Arc<dyn vault_crypto_core::KmsProvider>, KeyId)> {
+    ) -> Result<(Arc<dyn KmsProvider>, KeyId)> {
         let found = connected
             .get(name)
             .and_then(|connected| connected.key().map(|key| (connected.kms(), key.clone())));

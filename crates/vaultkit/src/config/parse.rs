@@ -1,38 +1,44 @@
 //! The text of a configuration file, taken apart strictly: what is not known is an error that says where.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use toml::{Table, Value};
-use vault_crypto_core::Result;
+use ::toml::{Table, Value};
+use vault_crypto_core::{CryptoError, Result, Scope};
 
 use super::envelope::{EnvelopePlan, Write};
+use super::expand::{self, Variables};
 use super::{Config, invalid};
 use crate::kms::{KmsUri, duration};
 
-type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
+mod toml;
+mod write;
 
-pub(super) fn parse(text: &str, variable: Variables<'_>) -> Result<Config> {
-    let mut root: Table = text.parse().map_err(|error: toml::de::Error| {
-        let line = error.span().and_then(|span| text.get(..span.start));
-        let line = line.map_or(1, |before| before.matches('\n').count() + 1);
-        // The library's message quotes the line; who writes a secret there by mistake must not see it logged.
-        invalid(format!("line {line} is no TOML"))
-    })?;
+/// What texts mean: where paths begin, and the environment.
+struct Reader<'a> {
+    folder: &'a Path,
+    variable: Variables<'a>,
+}
+
+pub(super) fn parse(text: &str, folder: &Path, variable: Variables<'_>) -> Result<Config> {
+    let mut root = toml::parse(text)?;
+    let reader = Reader { folder, variable };
     let kms = tables(&mut root, "kms")?;
     let envelopes = tables(&mut root, "envelope")?;
-    nothing_else(&root, "", "[kms.NAME] and [envelope.NAME]")?;
+    nothing_else(&root, "the file", "[kms.NAME] and [envelope.NAME]")?;
     let mut config = Config { kms: BTreeMap::new(), envelopes: BTreeMap::new() };
     for (name, table) in kms {
-        let uri = service(&name, table, variable)?;
+        let at = format!("[kms.{name}]");
+        let uri = reader.service(&name, table).map_err(|error| placed(&at, &error))?;
         config.kms.insert(name, uri);
     }
     for (name, table) in envelopes {
-        let plan = envelope(&name, table, variable)?;
-        if let Some(missing) = plan.members().find(|member| !config.kms.contains_key(*member)) {
-            return Err(invalid(format!(
-                "[envelope.{name}] names {missing:?}, and there is no [kms.{missing}]"
-            )));
-        }
+        let at = format!("[envelope.{name}]");
+        let plan = reader.envelope(&name, table).and_then(|plan| {
+            check(&plan, &config.kms)?;
+            Ok(plan)
+        });
+        let plan = plan.map_err(|error| placed(&at, &error))?;
         config.envelopes.insert(name, plan);
     }
     Ok(config)
@@ -60,94 +66,105 @@ fn tables(root: &mut Table, title: &str) -> Result<Vec<(String, Table)>> {
     all.into_iter().map(named).collect()
 }
 
-fn service(name: &str, mut table: Table, variable: Variables<'_>) -> Result<KmsUri> {
-    let at = format!("[kms.{name}]");
-    let uri = text(&mut table, &at, "uri", variable)?;
-    let uri = uri.ok_or_else(|| invalid(format!("{at} has no uri")))?;
-    let mut options = BTreeMap::new();
-    for (option, value) in table {
-        let value = match value {
-            Value::String(value) => expand(&value, &at, variable)?,
-            Value::Boolean(value) => value.to_string(),
-            Value::Integer(value) => value.to_string(),
-            _ => return Err(invalid(format!("{at}: {option} is a text"))),
-        };
-        options.insert(option, value);
-    }
-    let place = |error: vault_crypto_core::CryptoError| {
-        invalid(format!("{at}: {}", error.detail().unwrap_or("no KMS URI")))
-    };
-    match uri.parse::<KmsUri>().map_err(place)? {
-        KmsUri::Remote(uri) => uri.with_options(options).map(KmsUri::Remote).map_err(place),
-        local @ KmsUri::Local { .. } => match options.keys().next() {
-            None => Ok(local),
-            Some(option) => Err(invalid(format!("{at}: a local KMS has no option {option}"))),
-        },
-    }
-}
-
-fn envelope(name: &str, mut table: Table, variable: Variables<'_>) -> Result<EnvelopePlan> {
-    let at = format!("[envelope.{name}]");
-    let write = table.remove("write");
-    let write = write.ok_or_else(|| invalid(format!("{at} has no write; name a service")))?;
-    let write = writing(write, &at)?;
-    let open = names(&mut table, &at, "open")?.unwrap_or_default();
-    let mut scope = BTreeMap::new();
-    match table.remove("scope") {
-        None => {}
-        Some(Value::Table(pairs)) => {
-            for (name, value) in pairs {
-                let Value::String(value) = value else {
-                    return Err(invalid(format!("{at}: a scope has texts")));
-                };
-                scope.insert(name, expand(&value, &at, variable)?);
-            }
+impl Reader<'_> {
+    fn service(&self, name: &str, mut table: Table) -> Result<KmsUri> {
+        // `[kms.a.b]` is no service a.b, and no part of a.
+        if let Some((inner, _)) = table.iter().find(|(_, value)| value.is_table()) {
+            let inner = inner.escape_debug();
+            return Err(invalid(format!(
+                "{inner} is a table; a name with a dot is written [kms.\"{name}.{inner}\"]"
+            )));
         }
-        Some(_) => return Err(invalid(format!("{at}: write scope = {{ name = \"value\" }}"))),
+        let uri = self.text(&mut table, "uri")?.ok_or_else(|| invalid("it has no uri"))?;
+        let mut options = BTreeMap::new();
+        for (option, value) in table {
+            let value = match value {
+                Value::String(value) => expand::variables(&value, self.variable)?,
+                Value::Boolean(value) => value.to_string(),
+                Value::Integer(value) => value.to_string(),
+                _ => return Err(invalid(format!("{} is a text", option.escape_debug()))),
+            };
+            options.insert(option, value);
+        }
+        let path = |path: &Path| expand::path(path, self.folder, self.variable);
+        match uri.parse::<KmsUri>()? {
+            KmsUri::Remote(uri) => Ok(KmsUri::Remote(uri.with_options(options)?.with_paths(path)?)),
+            KmsUri::Local { folder, key } => match options.keys().next() {
+                None => Ok(KmsUri::Local { folder: path(&folder)?, key }),
+                Some(option) => {
+                    let option = option.escape_debug();
+                    Err(invalid(format!("a local KMS has no option {option}")))
+                }
+            },
+        }
     }
-    let hedge_after = text(&mut table, &at, "hedge_after", variable)?;
-    let hedge_after = hedge_after.as_deref().map(duration).transpose()?;
-    let cache = match table.remove("cache") {
-        None => true,
-        Some(Value::Boolean(cache)) => cache,
-        Some(_) => return Err(invalid(format!("{at}: cache is true or false"))),
-    };
-    nothing_else(&table, &at, "write, open, scope, hedge_after and cache")?;
-    Ok(EnvelopePlan { name: name.to_owned(), write, open, scope, hedge_after, cache })
+
+    fn envelope(&self, name: &str, mut table: Table) -> Result<EnvelopePlan> {
+        let write = table.remove("write");
+        let write = write::parse(write.ok_or_else(|| invalid("it has no write; name a service"))?)?;
+        let open = names(&mut table, "open")?.unwrap_or_default();
+        let scope = self.scope(table.remove("scope"))?;
+        let hedge_after = self.text(&mut table, "hedge_after")?;
+        let hedge_after = hedge_after.as_deref().map(duration).transpose()?;
+        let cache = match table.remove("cache") {
+            None => true,
+            Some(Value::Boolean(cache)) => cache,
+            Some(_) => return Err(invalid("cache is true or false")),
+        };
+        nothing_else(&table, "it", "write, open, scope, hedge_after and cache")?;
+        Ok(EnvelopePlan { name: name.to_owned(), write, open, scope, hedge_after, cache })
+    }
+
+    fn scope(&self, value: Option<Value>) -> Result<Scope> {
+        let pairs = match value {
+            None => return Ok(Scope::empty()),
+            Some(Value::Table(pairs)) => pairs,
+            Some(_) => return Err(invalid("write scope = { name = \"value\" }")),
+        };
+        let pairs = pairs.into_iter().map(|(name, value)| match value {
+            Value::String(value) => Ok((name, expand::variables(&value, self.variable)?)),
+            _ => Err(invalid("a scope has texts")),
+        });
+        Scope::new(pairs.collect::<Result<Vec<_>>>()?)
+    }
+
+    fn text(&self, table: &mut Table, name: &str) -> Result<Option<String>> {
+        match table.remove(name) {
+            None => Ok(None),
+            Some(Value::String(value)) => expand::variables(&value, self.variable).map(Some),
+            Some(_) => Err(invalid(format!("{name} is a text"))),
+        }
+    }
 }
 
-fn writing(value: Value, at: &str) -> Result<Write> {
-    let form = || {
-        invalid(format!(
-            "{at}: write = \"NAME\", {{ primary = \"NAME\", fill = [...] }}, {{ all = [...] }}, \
-             {{ at_least = N, of = [...] }} or {{ threshold = N, of = [...] }}"
-        ))
-    };
-    let mut table = match value {
-        Value::String(primary) => return Ok(Write::Primary { primary, fill: Vec::new() }),
-        Value::Table(table) => table,
-        _ => return Err(form()),
-    };
-    let count = |value: Option<Value>| {
-        let number = value.and_then(|value| value.as_integer());
-        number.and_then(|number| usize::try_from(number).ok())
-    };
-    let write = if let Some(Value::String(primary)) = table.remove("primary") {
-        Write::Primary { primary, fill: names(&mut table, at, "fill")?.unwrap_or_default() }
-    } else if let Some(all) = names(&mut table, at, "all")? {
-        Write::All(all)
-    } else if let Some(needed) = count(table.remove("at_least")) {
-        Write::AtLeast { needed, of: names(&mut table, at, "of")?.ok_or_else(form)? }
-    } else if let Some(needed) = count(table.remove("threshold")) {
-        Write::Threshold { needed, of: names(&mut table, at, "of")?.ok_or_else(form)? }
-    } else {
-        return Err(form());
-    };
-    if table.is_empty() { Ok(write) } else { Err(form()) }
+/// What can be told of an envelope without asking anybody.
+fn check(plan: &EnvelopePlan, kms: &BTreeMap<String, KmsUri>) -> Result<()> {
+    if let Some(missing) = plan.services().find(|name| !kms.contains_key(*name)) {
+        let missing = missing.escape_debug();
+        return Err(invalid(format!("it names \"{missing}\", and there is no [kms.{missing}]")));
+    }
+    let members: Vec<&str> = plan.sealed_for().collect();
+    for (at, name) in members.iter().enumerate() {
+        // Two shares of one holder are a threshold that one holder reaches.
+        let same = |other: &&&str| kms.get(**other) == kms.get(*name);
+        if let Some(other) = members.iter().take(at).find(same) {
+            return Err(invalid(format!("it writes to one key twice, as {other} and as {name}")));
+        }
+    }
+    let count = members.len();
+    match plan.write {
+        _ if count == 0 => Err(invalid("it writes to nobody")),
+        Write::AtLeast { needed, .. } | Write::Threshold { needed, .. }
+            if needed == 0 || needed > count =>
+        {
+            Err(invalid(format!("of {count} services 1 to {count} can be needed, not {needed}")))
+        }
+        _ => Ok(()),
+    }
 }
 
-fn names(table: &mut Table, at: &str, name: &str) -> Result<Option<Vec<String>>> {
-    let form = || invalid(format!("{at}: write {name} = [\"NAME\", \"NAME\"]"));
+fn names(table: &mut Table, name: &str) -> Result<Option<Vec<String>>> {
+    let form = || invalid(format!("write {name} = [\"NAME\", \"NAME\"]"));
     let Some(value) = table.remove(name) else { return Ok(None) };
     let Value::Array(values) = value else { return Err(form()) };
     let texts = values.into_iter().map(|value| match value {
@@ -157,49 +174,17 @@ fn names(table: &mut Table, at: &str, name: &str) -> Result<Option<Vec<String>>>
     texts.collect::<Result<Vec<_>>>().map(Some)
 }
 
-fn text(
-    table: &mut Table,
-    at: &str,
-    name: &str,
-    variable: Variables<'_>,
-) -> Result<Option<String>> {
-    match table.remove(name) {
-        None => Ok(None),
-        Some(Value::String(value)) => expand(&value, at, variable).map(Some),
-        Some(_) => Err(invalid(format!("{at}: {name} is a text"))),
-    }
-}
-
-fn nothing_else(table: &Table, at: &str, known: &str) -> Result<()> {
+fn nothing_else(table: &Table, what: &str, known: &str) -> Result<()> {
     match table.keys().next() {
         None => Ok(()),
         Some(name) => {
-            let at = if at.is_empty() { "the file" } else { at };
-            Err(invalid(format!("{at} has no {name}; there are {known}")))
+            let name = name.escape_debug();
+            Err(invalid(format!("{what} has no {name}; there are {known}")))
         }
     }
 }
 
-/// Puts the environment's variables in the place of `${NAME}`; `$$` is a dollar sign.
-fn expand(value: &str, at: &str, variable: Variables<'_>) -> Result<String> {
-    let mut out = String::with_capacity(value.len());
-    let mut rest = value;
-    while let Some((before, after)) = rest.split_once('$') {
-        out.push_str(before);
-        rest = if let Some(after) = after.strip_prefix('$') {
-            out.push('$');
-            after
-        } else {
-            let named = after.strip_prefix('{').and_then(|after| after.split_once('}'));
-            let (name, after) = named.ok_or_else(|| {
-                invalid(format!("{at}: write ${{NAME}} for a variable, $$ for a dollar sign"))
-            })?;
-            let found = variable(name)
-                .ok_or_else(|| invalid(format!("{at}: the environment has no variable {name}")))?;
-            out.push_str(&found);
-            after
-        };
-    }
-    out.push_str(rest);
-    Ok(out)
+/// The same, with the place in the file.
+fn placed(at: &str, error: &CryptoError) -> CryptoError {
+    invalid(format!("{at}: {}", error.detail().unwrap_or("it is not as it should be")))
 }

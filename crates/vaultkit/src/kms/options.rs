@@ -1,8 +1,11 @@
 //! Options of a service: the query of a URI, or what stands beside it in a configuration file. No option
 //! holds a secret; those come from files, from the environment, or from the service's own logins.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+#[cfg(feature = "config")]
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,7 +24,6 @@ impl fmt::Debug for Options {
     }
 }
 
-#[allow(dead_code, reason = "each service reads its own, and not every build has every service")]
 impl Options {
     /// Adds one.
     ///
@@ -29,17 +31,15 @@ impl Options {
     /// `InvalidInput` for a name that the service does not have, or a second value.
     pub(super) fn add(&mut self, service: Service, name: String, value: String) -> Result<()> {
         if !service.options().any(|known| known == name) {
-            let known: Vec<&str> = service.options().collect();
-            let scheme = service.scheme();
-            return Err(invalid(format!(
-                "{scheme} has no such option; it has {}",
-                known.join(", ")
-            )));
+            return Err(unknown(service, &name));
         }
         if value.is_empty() || value.chars().any(char::is_control) {
             return Err(invalid(format!(
                 "the option {name} has no value, or one with control characters"
             )));
+        }
+        if !is_path(&name) && value.contains("://") && value.contains('@') {
+            return Err(invalid(format!("the option {name} is an address, without a login in it")));
         }
         if self.0.contains_key(&name) {
             return Err(invalid(format!("the option {name} is given twice")));
@@ -48,8 +48,72 @@ impl Options {
         Ok(())
     }
 
+    /// Puts the paths where `place` says.
+    #[cfg(feature = "config")]
+    pub(super) fn place_paths(&mut self, place: impl Fn(&Path) -> Result<PathBuf>) -> Result<()> {
+        for (name, value) in self.0.iter_mut().filter(|(name, _)| is_path(name)) {
+            let placed = place(Path::new(value))?.into_os_string().into_string();
+            *value = placed.map_err(|_| {
+                invalid(format!("the path of the option {name} is not Unicode; write a whole one"))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// To be read by the service that they were given to.
+    #[allow(dead_code, reason = "not every build has a service")]
+    pub(super) fn reading(&self) -> Reading<'_> {
+        Reading { options: self, read: RefCell::default() }
+    }
+}
+
+fn unknown(service: Service, name: &str) -> vault_crypto_core::CryptoError {
+    let scheme = service.scheme();
+    let as_file = format!("{name}_file");
+    if service.options().any(|known| known == as_file) {
+        return invalid(format!(
+            "no option holds a secret: {as_file} names a file with it, for its owner alone"
+        ));
+    }
+    let known: Vec<&str> = service.options().collect();
+    invalid(format!("{scheme} has no such option; it has {}", known.join(", ")))
+}
+
+/// Whether the value is a path.
+fn is_path(name: &str) -> bool {
+    name.ends_with("_file")
+}
+
+/// Options while a service reads them. One that nobody asks for is refused in the end, because who gave it
+/// means something to happen.
+#[allow(dead_code, reason = "not every build has a service")]
+pub(super) struct Reading<'a> {
+    options: &'a Options,
+    read: RefCell<BTreeSet<String>>,
+}
+
+#[allow(dead_code, reason = "each service reads its own, and not every build has every service")]
+impl Reading<'_> {
+    /// Refuses what was given and not asked for.
+    pub(super) fn finish(self) -> Result<()> {
+        let read = self.read.into_inner();
+        match self.options.0.keys().find(|name| !read.contains(*name)) {
+            None => Ok(()),
+            Some(name) => Err(invalid(format!(
+                "the option {name} does not go with the others, or with this login"
+            ))),
+        }
+    }
+
+    /// Whether it was given; that does not count as reading it.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.options.0.contains_key(name)
+    }
+
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        let (name, value) = self.options.0.get_key_value(name)?;
+        self.read.borrow_mut().insert(name.clone());
+        Some(value)
     }
 
     /// One that another makes necessary.
@@ -59,7 +123,7 @@ impl Options {
 
     /// Refuses options that nobody will read: who gives them means something else to happen.
     pub(super) fn refuse(&self, unread: &[&str], beside: &str) -> Result<()> {
-        match unread.iter().find(|name| self.0.contains_key(**name)) {
+        match unread.iter().find(|name| self.has(name)) {
             None => Ok(()),
             Some(name) => Err(invalid(format!("the option {name} does not go with {beside}"))),
         }
@@ -164,8 +228,35 @@ mod tests {
     #[test]
     fn a_switch_is_true_or_false() {
         let mut options = Options::default();
-        assert!(!options.switch("fips").unwrap());
+        assert!(!options.reading().switch("fips").unwrap());
         options.add(Service::Aws, "fips".into(), "True".into()).unwrap();
-        assert!(options.switch("fips").is_err());
+        assert!(options.reading().switch("fips").is_err());
+    }
+
+    #[test]
+    fn what_was_given_and_is_not_asked_for_is_refused() {
+        let mut options = Options::default();
+        options.add(Service::Gcp, "endpoint".into(), "https://a".into()).unwrap();
+        options.add(Service::Gcp, "login".into(), "default".into()).unwrap();
+        let reading = options.reading();
+        assert!(reading.has("endpoint") && reading.text("login").is_some());
+        let error = reading.finish().unwrap_err();
+        assert!(error.to_string().contains("endpoint"), "{error}");
+        let reading = options.reading();
+        let _ = (reading.text("login"), reading.text("endpoint"), reading.text("timeout"));
+        reading.finish().unwrap();
+    }
+
+    #[test]
+    fn a_secret_or_a_login_stands_in_no_option() {
+        let add = |service, name: &str, value: &str| {
+            Options::default().add(service, name.into(), value.into()).unwrap_err().to_string()
+        };
+        let refused = add(Service::HashiCorp, "token", "hvs.SECRET");
+        assert!(refused.contains("token_file") && !refused.contains("SECRET"), "{refused}");
+        let refused = add(Service::Azure, "client_secret", "SECRET");
+        assert!(refused.contains("client_secret_file") && !refused.contains("SECRET"), "{refused}");
+        let refused = add(Service::Aws, "endpoint", "https://me:SECRET@kms.example");
+        assert!(refused.contains("without a login") && !refused.contains("SECRET"), "{refused}");
     }
 }

@@ -92,7 +92,9 @@ impl Service {
                 "secret_id_file",
                 "token_file",
             ],
-            Self::Azure => &["authority", "client_id", "client_secret_file", "login", "tenant_id"],
+            Self::Azure => {
+                &["address", "authority", "client_id", "client_secret_file", "login", "tenant_id"]
+            }
             Self::Gcp => &["credentials_file", "endpoint", "login"],
         };
         COMMON.iter().chain(own).copied()

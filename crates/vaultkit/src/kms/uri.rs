@@ -5,6 +5,8 @@
 #[cfg(feature = "config")]
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+#[cfg(feature = "config")]
+use std::path::Path;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -72,6 +74,16 @@ impl RemoteUri {
         for (name, value) in more {
             self.options.add(self.service, name, value)?;
         }
+        Ok(self)
+    }
+
+    /// The same, with paths as `place` means them.
+    ///
+    /// # Errors
+    /// Those of `place`, and `InvalidInput` for a path that is not Unicode then.
+    #[cfg(feature = "config")]
+    pub(crate) fn with_paths(mut self, place: impl Fn(&Path) -> Result<PathBuf>) -> Result<Self> {
+        self.options.place_paths(place)?;
         Ok(self)
     }
 }

@@ -145,32 +145,3 @@ async fn a_slot_opens_at_no_other_service_and_under_no_other_scope() {
         }
     }
 }
-
-#[tokio::test]
-async fn options_that_a_login_does_not_read_are_refused() {
-    let ring = "projects/p/locations/l/keyRings/r";
-    for uri in [
-        "aws-kms://alias/a?region=eu-west-1&external_id=x",
-        "aws-kms://alias/a?region=eu-west-1&session_name=x",
-        "hcvault://vault.example/transit/a?login=token&role_id=x",
-        // As whom, if VAULT_TOKEN is set?
-        "hcvault://vault.example/transit/a?role_id=x&secret_id_file=/nowhere",
-        "hcvault://vault.example/transit/a?token_file=/nowhere&client_key_file=/nowhere",
-        "azurekeyvault://v.vault.azure.net/keys/a?login=cli&client_id=x",
-        "azurekeyvault://v.vault.azure.net/keys/a?login=managed&tenant_id=x",
-        &format!("gcp-kms://{ring}?login=metadata&credentials_file=/nowhere"),
-    ] {
-        let error = vaultkit::kms::connect(uri).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{uri}: {error}");
-        assert!(error.to_string().contains("does not go with"), "{uri}: {error}");
-    }
-}
-
-#[tokio::test]
-async fn no_uri_sends_a_token_readable_to_another_machine() {
-    let uri = |host| format!("hcvault://{host}/transit/a?plain_http=true&token_file=/nowhere");
-    let error = vaultkit::kms::connect(uri("vault.example")).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    assert!(error.to_string().contains("plain http"), "{error}");
-    vaultkit::kms::connect(uri("127.0.0.1:8200")).await.unwrap();
-}

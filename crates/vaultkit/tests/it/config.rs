@@ -3,16 +3,10 @@
 use pollster::block_on;
 use vaultkit::config::Config;
 use vaultkit::core::header::parse;
-use vaultkit::core::{EncryptedData, EncryptionContext, ErrorKind, KeyConfig};
+use vaultkit::core::{EncryptedData, EncryptionContext, KeyConfig};
 use vaultkit::kms::local::{LocalKms, LocalKmsConfig};
 
 const NO_VARIABLES: fn(&str) -> Option<String> = |_| None;
-
-fn refused(text: &str, sentence: &str) {
-    let error = Config::parse(text, NO_VARIABLES).expect_err(text);
-    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{text}");
-    assert!(error.to_string().contains(sentence), "{text}: {error}");
-}
 
 struct Desk {
     folder: tempfile::TempDir,
@@ -114,42 +108,6 @@ fn the_services_of_a_file_manage_keys() {
 }
 
 #[test]
-fn a_file_that_says_what_nobody_understands_is_refused_with_the_place() {
-    refused("[kms.a]", "[kms.a] has no uri");
-    refused("[kms.a]\nuri = 3", "[kms.a]: uri is a text");
-    refused("[kms.a]\nuri = \"s3:x\"", "[kms.a]: an unknown KMS scheme");
-    refused("[kms.a]\nuri = \"local:x\"\nregion = \"y\"", "a local KMS has no option region");
-    refused(
-        "[kms.a]\nuri = \"aws-kms://alias/a\"\nnamespace = \"x\"",
-        "aws-kms has no such option",
-    );
-    refused("[kms.a]\nuri = \"aws-kms://alias/a?region=b\"\nregion = \"b\"", "given twice");
-    refused("[kms.a]\nuri = \"local:${HOME_OF_KEYS}\"", "no variable HOME_OF_KEYS");
-    refused("[kms.a]\nuri = \"local:$HOME\"", "write ${NAME}");
-    refused("[kms.\"a b\"]\nuri = \"local:x\"", "letters, digits");
-    refused("[keys.a]\nuri = \"local:x\"", "the file has no keys");
-    refused("kms = 1", "write [kms.NAME]");
-    refused("[envelope.x]\nopen = []", "has no write");
-    refused("[envelope.x]\nwrite = \"a\"", "there is no [kms.a]");
-    let kms = "[kms.a]\nuri = \"local:x#k\"\n[envelope.x]\n";
-    refused(&format!("{kms}write = \"a\"\nopne = [\"a\"]"), "[envelope.x] has no opne");
-    refused(&format!("{kms}write = {{ all = \"a\" }}"), "write all = [");
-    refused(&format!("{kms}write = {{ at_least = 1 }}"), "write = \"NAME\"");
-    refused(&format!("{kms}write = {{ at_least = -1, of = [\"a\"] }}"), "write = \"NAME\"");
-    refused(&format!("{kms}write = {{ primary = \"a\", of = [\"a\"] }}"), "write = \"NAME\"");
-    refused(&format!("{kms}write = \"a\"\nhedge_after = \"fast\""), "write a duration");
-    refused(&format!("{kms}write = \"a\"\nscope = {{ t = 1 }}"), "a scope has texts");
-}
-
-#[test]
-fn a_broken_file_is_refused_with_the_line_and_without_what_stands_there() {
-    let error = Config::parse("[kms.a]\nuri = \"local:x\"\ntoken = hvs.SECRET", NO_VARIABLES);
-    let error = error.unwrap_err();
-    assert!(error.to_string().contains("line 3"), "{error}");
-    assert!(!format!("{error:?}").contains("SECRET"));
-}
-
-#[test]
 fn an_envelope_needs_a_key_of_its_services() {
     let desk = Desk::new();
     let text = format!(
@@ -159,4 +117,35 @@ fn an_envelope_needs_a_key_of_its_services() {
     let config = Config::parse(&text, NO_VARIABLES).unwrap();
     let error = block_on(config.envelope("x")).unwrap_err();
     assert!(error.to_string().contains("needs a key of [kms.a]"), "{error}");
+}
+
+#[test]
+fn a_path_begins_at_the_folder_of_its_file_and_not_where_the_program_runs() {
+    let desk = Desk::new();
+    let file = desk.folder.path().join("vaultkit.toml");
+    let text = "[kms.a]\nuri = \"local:a#default\"\n[kms.b]\nuri = \"local:${HOME}/x\"\n[kms.c]\nuri = \"local:~/x\"\n";
+    std::fs::write(&file, text).unwrap();
+    let config = Config::load(&file).unwrap();
+    let connected = block_on(config.connect("a")).unwrap();
+    block_on(connected.kms().describe_key(connected.key().unwrap())).unwrap();
+    assert_eq!(config.kms_uri("b"), config.kms_uri("c"), "~ is the home");
+}
+
+#[test]
+fn an_envelope_tells_who_it_seals_for_and_whom_it_needs() {
+    let desk = Desk::new();
+    let config = desk.config(
+        "[envelope.e]\nwrite = { primary = \"c\", fill = [\"a\"] }\nopen = [\"a\", \"b\"]\nscope = { t = \"1\" }\nhedge_after = \"50ms\"",
+    );
+    let plan = config.envelope_plan("e").unwrap();
+    assert_eq!(plan.name(), "e");
+    assert_eq!(plan.sealed_for().collect::<Vec<_>>(), ["c", "a"]);
+    assert_eq!(plan.filled_later().collect::<Vec<_>>(), ["a"]);
+    assert_eq!(plan.services().collect::<Vec<_>>(), ["c", "a", "b"]);
+    assert_eq!(plan.scope().pairs().collect::<Vec<_>>(), [("t", "1")]);
+    assert_eq!(plan.hedge_after(), Some(std::time::Duration::from_millis(50)));
+    let error = config.envelope_plan("f").unwrap_err();
+    assert!(error.to_string().contains("[envelope.f]; there are: e"), "{error}");
+    let error = desk.config("").envelope_plan("f").unwrap_err();
+    assert!(error.to_string().contains("there are: none"), "{error}");
 }

@@ -4,15 +4,20 @@ use vault_crypto_core::Result;
 use vault_kms_aws::{AssumeRole, AwsCredentials, AwsKmsConfig, AwsKmsProvider};
 
 use super::{Connected, RemoteUri};
-use crate::kms::options::Options;
+use crate::kms::options::Reading;
 
 about!(AwsKmsProvider);
 
 pub(super) async fn connect(uri: RemoteUri) -> Result<Connected> {
-    let options = &uri.options;
+    let provider = AwsKmsProvider::connect(config(&uri)?).await?;
+    Ok(Connected::remote(provider, uri.key().cloned()))
+}
+
+fn config(uri: &RemoteUri) -> Result<AwsKmsConfig> {
+    let options = uri.options.reading();
     let key = uri.key().map(vault_crypto_core::KeyId::as_str).unwrap_or_default();
     let mut config = AwsKmsConfig::new()
-        .with_credentials(credentials(options)?)
+        .with_credentials(credentials(&options)?)
         .with_fips(options.switch("fips")?)
         .with_dual_stack(options.switch("dual_stack")?);
     if let Some(region) = options.text("region").or_else(|| region_of(key)) {
@@ -30,11 +35,11 @@ pub(super) async fn connect(uri: RemoteUri) -> Result<Connected> {
     if let Some(timeout) = options.timeout()? {
         config = config.with_read_timeout(timeout).with_call_timeout(timeout);
     }
-    let provider = AwsKmsProvider::connect(config).await?;
-    Ok(Connected::remote(provider, uri.key().cloned()))
+    options.finish()?;
+    Ok(config)
 }
 
-fn credentials(options: &Options) -> Result<AwsCredentials> {
+fn credentials(options: &Reading<'_>) -> Result<AwsCredentials> {
     let session = options.text("session_name");
     if let Some(file) = options.path("web_identity_token_file") {
         let role = options.needed("role_arn", "web_identity_token_file")?;

@@ -5,26 +5,39 @@ use vault_kms_azure::{AzureCloud, AzureCredentials, AzureKmsConfig, AzureKmsProv
 
 use super::{Connected, RemoteUri};
 use crate::kms::invalid;
-use crate::kms::options::Options;
+use crate::kms::options::Reading;
 
 about!(AzureKmsProvider);
 
 pub(super) async fn connect(uri: RemoteUri) -> Result<Connected> {
-    let options = &uri.options;
+    let provider = AzureKmsProvider::connect(config(&uri)?).await?;
+    Ok(Connected::remote(provider, uri.key().cloned()))
+}
+
+fn config(uri: &RemoteUri) -> Result<AzureKmsConfig> {
+    let options = uri.options.reading();
     let vault = format!("https://{}", uri.place);
-    let mut config = AzureKmsConfig::new(vault, credentials(options)?).with_cloud(cloud(options));
+    let mut config = AzureKmsConfig::new(vault, credentials(&options)?).with_cloud(cloud(&options));
+    if let Some(address) = options.text("address") {
+        let address = address
+            .parse()
+            .map_err(|_| invalid("the option address is IP:PORT, where the vault is reached"))?;
+        // The name stays what the certificate is verified for.
+        let host = uri.place.split_once(':').map_or(&*uri.place, |(host, _)| host);
+        config = config.with_resolved(host, address);
+    }
     if let Some(roots) = options.roots()? {
         config = config.with_tls_roots(roots);
     }
     if let Some(timeout) = options.timeout()? {
         config = config.with_read_timeout(timeout).with_call_timeout(timeout);
     }
-    let provider = AzureKmsProvider::connect(config).await?;
-    Ok(Connected::remote(provider, uri.key().cloned()))
+    options.finish()?;
+    Ok(config)
 }
 
 /// A name of a cloud, or where its logins go.
-fn cloud(options: &Options) -> AzureCloud {
+fn cloud(options: &Reading<'_>) -> AzureCloud {
     match options.text("authority") {
         None | Some("public") => AzureCloud::Public,
         Some("us-government") => AzureCloud::UsGovernment,
@@ -34,14 +47,14 @@ fn cloud(options: &Options) -> AzureCloud {
 }
 
 /// The login that was named, else the one that the environment is made for, as Azure's own tools do.
-fn credentials(options: &Options) -> Result<AzureCredentials> {
+fn credentials(options: &Reading<'_>) -> Result<AzureCredentials> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let option = |name: &str, its_variable: &str| {
         options.text(name).map(str::to_owned).or_else(|| variable(its_variable))
     };
     let login = match options.text("login") {
         Some(login) => login,
-        None if options.text("client_secret_file").is_some() => "secret",
+        None if options.has("client_secret_file") => "secret",
         None if variable("AZURE_CLIENT_SECRET").is_some() => "secret",
         None if variable("AZURE_FEDERATED_TOKEN_FILE").is_some() => "workload",
         None if variable("IDENTITY_ENDPOINT").is_some() => "managed",

@@ -5,13 +5,18 @@ use vault_kms_gcp::{GcpCredentials, GcpKmsConfig, GcpKmsProvider};
 
 use super::{Connected, RemoteUri};
 use crate::kms::invalid;
-use crate::kms::options::Options;
+use crate::kms::options::Reading;
 
 about!(GcpKmsProvider);
 
 pub(super) async fn connect(uri: RemoteUri) -> Result<Connected> {
-    let options = &uri.options;
-    let mut config = GcpKmsConfig::new(&*uri.place).with_credentials(credentials(options)?);
+    let provider = GcpKmsProvider::connect(config(&uri)?).await?;
+    Ok(Connected::remote(provider, uri.key().cloned()))
+}
+
+fn config(uri: &RemoteUri) -> Result<GcpKmsConfig> {
+    let options = uri.options.reading();
+    let mut config = GcpKmsConfig::new(&*uri.place).with_credentials(credentials(&options)?);
     if let Some(endpoint) = options.text("endpoint") {
         config = config.with_endpoint(endpoint);
     }
@@ -21,17 +26,17 @@ pub(super) async fn connect(uri: RemoteUri) -> Result<Connected> {
     if let Some(timeout) = options.timeout()? {
         config = config.with_read_timeout(timeout).with_call_timeout(timeout);
     }
-    let provider = GcpKmsProvider::connect(config).await?;
-    Ok(Connected::remote(provider, uri.key().cloned()))
+    options.finish()?;
+    Ok(config)
 }
 
-fn credentials(options: &Options) -> Result<GcpCredentials> {
+fn credentials(options: &Reading<'_>) -> Result<GcpCredentials> {
     let file = |why| options.needed("credentials_file", why).map(std::path::PathBuf::from);
     if let Some(login @ ("default" | "metadata" | "anonymous")) = options.text("login") {
         options.refuse(&["credentials_file"], &format!("login={login}"))?;
     }
     match options.text("login") {
-        None if options.text("credentials_file").is_some() => Err(invalid(
+        None if options.has("credentials_file") => Err(invalid(
             "credentials_file needs the option login, which is service-account or federation",
         )),
         None | Some("default") => Ok(GcpCredentials::ApplicationDefault),

@@ -6,24 +6,29 @@ use vault_kms_hashicorp::{ScopeBinding, VaultKmsConfig, VaultKmsProvider};
 
 use super::{Connected, RemoteUri};
 use crate::kms::invalid;
-use crate::kms::options::Options;
+use crate::kms::options::Reading;
 
 about!(VaultKmsProvider);
 
 pub(super) async fn connect(uri: RemoteUri) -> Result<Connected> {
-    let options = &uri.options;
+    let provider = VaultKmsProvider::connect(config(&uri)?).await?;
+    Ok(Connected::remote(provider, uri.key().cloned()))
+}
+
+fn config(uri: &RemoteUri) -> Result<VaultKmsConfig> {
+    let options = uri.options.reading();
     let (host, mount) = uri.place.split_once('/').unwrap_or((&uri.place, "transit"));
-    let mut config = VaultKmsConfig::new(connection(options, host)?).with_mount(mount);
+    let mut config = VaultKmsConfig::new(connection(&options, host)?).with_mount(mount);
     match options.text("scope_binding") {
         None | Some("derived-key") => {}
         Some("header-mac") => config = config.with_scope_binding(ScopeBinding::HeaderMac),
         Some(_) => return Err(invalid("the option scope_binding is derived-key or header-mac")),
     }
-    let provider = VaultKmsProvider::connect(config).await?;
-    Ok(Connected::remote(provider, uri.key().cloned()))
+    options.finish()?;
+    Ok(config)
 }
 
-fn connection(options: &Options, host: &str) -> Result<VaultConnectionConfig> {
+fn connection(options: &Reading<'_>, host: &str) -> Result<VaultConnectionConfig> {
     // To this machine alone: to send tokens readable over the network takes more than a word in a file.
     let scheme = if options.switch("plain_http")? { "http" } else { "https" };
     let mut config =
@@ -52,7 +57,7 @@ fn connection(options: &Options, host: &str) -> Result<VaultConnectionConfig> {
 }
 
 /// The login that was named, else the token of the environment or of Vault's own program.
-fn credentials(options: &Options) -> Result<VaultCredentials> {
+fn credentials(options: &Reading<'_>) -> Result<VaultCredentials> {
     let role = || options.text("role").map(str::to_owned);
     options.refuse(unread(options.text("login")), "this login; name it by the option login")?;
     let credentials = match options.text("login") {
@@ -98,7 +103,7 @@ fn unread(login: Option<&str>) -> &'static [&'static str] {
     }
 }
 
-fn token(options: &Options) -> Result<VaultCredentials> {
+fn token(options: &Reading<'_>) -> Result<VaultCredentials> {
     if let Some(path) = options.path("token_file") {
         return Ok(VaultCredentials::token_file(path));
     }
