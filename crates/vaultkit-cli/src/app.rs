@@ -1,29 +1,26 @@
 //! What all commands share: the global options, the way to report, the keys once they are at hand.
 
 use std::cell::{Cell, OnceCell};
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use vaultkit::config::Config;
+use vaultkit::config::{Config, EnvelopePlan};
 use vaultkit::core::{EncryptionContext, Scope};
 use vaultkit::envelope::stream::Workers;
-use vaultkit::kms::KmsUri;
 
 use crate::args::{BoundArgs, Global};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::platform;
 use crate::report::Report;
 use crate::store::{self, Missing, Store};
 use crate::target::names_folder;
-use crate::text;
 
-/// Looked for in the working folder, and only when a service is named without a scheme or `doctor` asks.
-const CONFIG_FILE: &str = "vaultkit.toml";
+mod configuration;
 
 pub(crate) struct App<'a> {
     pub(crate) global: &'a Global,
+    /// The `[envelope.NAME]` that was named.
+    envelope: Option<&'a str>,
     pub(crate) report: Report,
     stores: OnceCell<Vec<Store>>,
     config: OnceCell<Option<Config>>,
@@ -31,9 +28,10 @@ pub(crate) struct App<'a> {
 }
 
 impl<'a> App<'a> {
-    pub(crate) fn new(global: &'a Global, report: Report) -> Self {
+    pub(crate) fn new(global: &'a Global, envelope: Option<&'a str>, report: Report) -> Self {
         Self {
             global,
+            envelope,
             report,
             stores: OnceCell::new(),
             config: OnceCell::new(),
@@ -70,50 +68,9 @@ impl<'a> App<'a> {
         stores.first().ok_or_else(|| Failure::usage("no key store is named"))
     }
 
-    /// The configuration file: the one of --config, or `vaultkit.toml` of this folder, where there is one.
-    pub(crate) fn config(&self) -> Result<Option<&Config>, Failure> {
-        let load = || match &self.global.config {
-            Some(path) => Ok(Some(Config::load(path)?)),
-            None => match std::fs::metadata(CONFIG_FILE) {
-                // Whoever writes it decides which hosts this user's tokens go to.
-                Ok(meta) if platform::is_of_somebody_else(&meta) => Err(Failure::usage(format!(
-                    "{CONFIG_FILE} of this folder belongs to somebody else, or everybody may write it; name it with --config if you trust it"
-                ))),
-                Ok(_) => {
-                    self.report.note(format_args!("services as in {CONFIG_FILE} of this folder"));
-                    Ok(Some(Config::load(CONFIG_FILE)?))
-                }
-                Err(_) => Ok(None),
-            },
-        };
-        self.keys(&self.config, load).map(Option::as_ref)
-    }
-
-    /// The service that a URI means, or a name of the configuration file.
-    pub(crate) fn service(&self, named: &OsStr) -> Result<KmsUri, Failure> {
-        if named.as_encoded_bytes().contains(&b':') {
-            return Ok(KmsUri::parse(named)?);
-        }
-        let name = named.to_string_lossy();
-        let config = self.config()?.ok_or_else(|| {
-            Failure::usage(format!(
-                "{} is no KMS URI, and there is no {CONFIG_FILE} here that says what it means; name the file with --config, or write local:PATH#KEY",
-                text::safe(&name)
-            ))
-        })?;
-        config.kms_uri(&name).cloned().ok_or_else(|| {
-            let known: Vec<&str> = config.kms_names().collect();
-            Failure::usage(format!(
-                "there is no [kms.{}] in the configuration; there are: {}",
-                text::safe(&name),
-                known.join(", ")
-            ))
-        })
-    }
-
     /// Whether a key store or a key of one was asked for by name.
     pub(crate) fn names_store(&self) -> bool {
-        !self.global.kms.is_empty() || self.global.key.is_some()
+        self.envelope.is_some() || !self.global.kms.is_empty() || self.global.key.is_some()
     }
 
     pub(crate) fn workers(&self) -> Workers {
@@ -163,10 +120,11 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
-    pub(crate) fn check(args: &BoundArgs) -> Result<Self, Failure> {
-        Scope::new(args.scope.iter().cloned())?;
+    pub(crate) fn check(app: &App<'_>, args: &BoundArgs) -> Result<Self, Failure> {
+        let scope = app.in_envelope(&args.scope)?;
+        Scope::new(scope.iter().cloned())?;
         let context = EncryptionContext::try_new(args.context.iter().cloned())?;
-        Ok(Self { context, scope: args.scope.clone() })
+        Ok(Self { context, scope })
     }
 }
 

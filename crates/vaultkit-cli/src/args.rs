@@ -49,8 +49,8 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "URI")]
     pub(crate) kms: Vec<OsString>,
 
-    /// Configuration file with services by name [default: vaultkit.toml of this folder, where a name is
-    /// asked for]
+    /// Configuration file with services and envelopes by name; paths in it begin at its folder [default:
+    /// vaultkit.toml of this folder, where a name is asked for]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
@@ -147,7 +147,7 @@ pub(crate) enum Command {
 
     /// Ask each service whether it answers, as whom it knows you, and what you may do
     #[command(after_help = help::DOCTOR, after_long_help = [help::DOCTOR, help::EXIT_CODES].join("\n\n"))]
-    Doctor,
+    Doctor(DoctorArgs),
 
     /// Print completions for a shell
     #[command(after_help = help::COMPLETIONS)]
@@ -203,6 +203,31 @@ pub(crate) struct InspectArgs {
     /// Sealed files; - is standard input
     #[arg(required = true, value_name = "IN")]
     pub(crate) inputs: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Ask the services of this [envelope.NAME] of the configuration file alone
+    #[arg(long, value_name = "NAME")]
+    pub(crate) envelope: Option<String>,
+}
+
+impl Command {
+    /// The `[envelope.NAME]` that was named.
+    pub(crate) fn envelope(&self) -> Option<&str> {
+        let named = match self {
+            Self::Seal(args) => &args.seal_for.envelope,
+            Self::Open(args) => &args.openers.envelope,
+            Self::Verify(args) => &args.openers.envelope,
+            Self::Rewrap(args) => &args.header.openers.envelope,
+            Self::AddRecipient(args) => &args.header.openers.envelope,
+            Self::RemoveRecipient(args) => &args.header.openers.envelope,
+            Self::Fill(args) => &args.openers.envelope,
+            Self::Doctor(args) => &args.envelope,
+            Self::Inspect(_) | Self::Keys(_) | Self::Completions { .. } | Self::Man => &None,
+        };
+        named.as_deref()
+    }
 }
 
 /// Where the output goes.

@@ -25,7 +25,7 @@ pub(crate) fn run(app: &App<'_>, command: &Command) -> Exit {
         Command::RemoveRecipient(args) => recipients::remove(app, args),
         Command::Fill(args) => recipients::fill(app, args),
         Command::Keys(command) => keys::run(app, command),
-        Command::Doctor => doctor::run(app),
+        Command::Doctor(_) => doctor::run(app),
         Command::Completions { shell } => documents::completions(app, *shell),
         Command::Man => documents::man(app),
     }

@@ -46,9 +46,16 @@ Examples:
   vaultkit seal a.txt --kms local:a --kms local:b opens with either store
   vaultkit seal a.txt --kms local:a --kms local:b --kms local:c --threshold 2
                                                   opens with any two of them
+  vaultkit seal a.txt --kms main --kms exit --at-least 1
+                                                  though one of them is down
+  vaultkit seal a.txt --envelope cards            for whom vaultkit.toml says
 
 Each recipient can open the file alone, unless --threshold says how many must agree. All take part \
-when the file is sealed, except the stores of --fill-later, whose slots `vaultkit fill` fills.
+when the file is sealed, except the stores of --fill-later and, once --at-least so many took part, \
+those that do not answer: their slots `vaultkit fill` fills. Who is missing is told as a warning, and \
+the exit code is 0.
+
+An envelope is never chosen by itself; more pairs of --scope narrow the scope that it has.
 
 A context is bound to the file and stored nowhere: keep it where you keep the file's name. A \
 scope is bound too, and stored in the header. The sealed file has the permissions of the input \
@@ -62,6 +69,7 @@ Examples:
   vaultkit open db.dump.vk --context case=17      with its context
   vaultkit open notes.txt.vk -i me.key            with a private key
   vaultkit open notes.txt.vk --passphrase         with a passphrase
+  vaultkit open a.txt.vk --envelope cards         with its services, in its scope
 
 A file appears under its name only when all of it was authentic. On standard output every byte \
 was authentic when it was written, but whether the message is whole is known only at its end: \
@@ -85,6 +93,7 @@ Examples:
   vaultkit keys rotate default && vaultkit rewrap *.vk
   vaultkit rewrap report.pdf.vk --key archive     to another key of the store
   vaultkit rewrap report.pdf.vk --to vkpub1...    for this public key alone
+  vaultkit rewrap *.vk --envelope cards           the slots of those it seals for
 
 Moves a file to the current versions of its keys, or to the key of --key, or replaces the slots of \
 the keys at hand by those of --to, in place. The body is \
@@ -114,8 +123,9 @@ pub(crate) const FILL: &str = "\
 Examples:
   vaultkit seal a.txt --kms local:a --fill-later local:b
   vaultkit fill a.txt.vk --kms local:a --kms local:b
+  vaultkit fill *.vk --envelope cards
 
-Fills the slots of the key stores of --kms; some key that opens the file must be at hand, too. \
+Fills the slots of the key stores of --kms or of the envelope; some key that opens the file must be at hand, too. \
 `inspect` shows which slots are missing.";
 
 pub(crate) const GENERATE: &str = "\
@@ -153,12 +163,16 @@ keys are lost.";
 
 pub(crate) const DOCTOR: &str = "\
 Examples:
-  vaultkit doctor                                 every [kms.NAME] of vaultkit.toml
+  vaultkit doctor --config vaultkit.toml          every [kms.NAME] of it
+  vaultkit doctor --envelope cards                those of an envelope
   vaultkit doctor --kms hcvault://vault.example.com/transit/app
 
 Makes and unwraps a data key under each service's key, and changes nothing. What is refused is \
-told with the right that is missing; the exit code is that of the first refusal that keeps files from \
-being sealed or opened.";
+told with the right that is missing, what could not be tried is `skipped`; the exit code is that of the \
+first refusal that keeps files from being sealed or opened.
+
+Without --config, --kms and --envelope nobody is asked: a vaultkit.toml of the working folder may have \
+come with the folder, and who wrote it decides where your tokens go.";
 
 pub(crate) const COMPLETIONS: &str = "\
 Example:

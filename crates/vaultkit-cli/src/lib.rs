@@ -52,7 +52,10 @@ fn run_parsed(cli: &Cli) -> Exit {
         let message = "name all --kms behind the command: of those before it none was read";
         return report.failure(&Failure::usage(message));
     }
-    let app = App::new(&cli.global, report);
+    let app = App::new(&cli.global, cli.command.envelope(), report);
+    if let Err(failure) = app.check_names() {
+        return app.report.failure(&failure);
+    }
     match runtime::enter(|| commands::run(&app, &cli.command)) {
         Ok(exit) => exit,
         Err(failure) => app.report.failure(&failure),

@@ -2,7 +2,9 @@
 
 use std::cell::OnceCell;
 use std::sync::Arc;
+use std::time::Duration;
 
+use vaultkit::config::EnvelopePlan;
 use vaultkit::core::ErrorKind;
 use vaultkit::core::header::{Header, SlotKind};
 use vaultkit::envelope::{
@@ -34,6 +36,8 @@ pub(crate) struct Keys<'a> {
     stores: &'a [Store],
     identities: &'a [Arc<PrivateKey>],
     passphrase: Option<&'a Passphrase>,
+    /// How long one is waited for before the next one is asked, too.
+    hedge_after: Option<Duration>,
 }
 
 impl<'a> Openers<'a> {
@@ -47,7 +51,9 @@ impl<'a> Openers<'a> {
         let People { identities, passphrase } =
             self.app.keys(&self.people, || People::read(self.args))?;
         let named_people = !identities.is_empty() || passphrase.is_some();
-        let mut keys = Keys { stores: &[], identities, passphrase: passphrase.as_ref() };
+        let hedge_after = self.app.envelope()?.and_then(EnvelopePlan::hedge_after);
+        let passphrase = passphrase.as_ref();
+        let mut keys = Keys { stores: &[], identities, passphrase, hedge_after };
         if self.app.names_store() {
             keys.stores = self.app.stores(Missing::Refuse)?;
         } else if !named_people {
@@ -149,7 +155,10 @@ impl Keys<'_> {
         let people = self.identities.iter().map(|key| Recipient::public_key(key.public_key()));
         let passphrase = self.passphrase.cloned().map(Recipient::passphrase);
         let anybody = stores.chain(people).chain(passphrase).take(1);
-        let builder = EnvelopeEncryption::to(Recipients::all(anybody));
+        let mut builder = EnvelopeEncryption::to(Recipients::all(anybody));
+        if let Some(delay) = self.hedge_after {
+            builder = builder.hedge_after(delay);
+        }
         Ok(builder.scope(scope.iter().cloned()).allow_only(self.allowed()).build()?)
     }
 }

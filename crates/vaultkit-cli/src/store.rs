@@ -5,9 +5,10 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use vaultkit::config::EnvelopePlan;
 use vaultkit::core::header::{Header, Slot, SlotKind};
 use vaultkit::core::{ErrorKind, KeyId, KmsAdmin};
-use vaultkit::envelope::{AllowedKeys, Recipient};
+use vaultkit::envelope::{AllowedKeys, Recipient, Recipients};
 use vaultkit::kms::local::{Created, LocalKms, LocalKmsConfig, MasterSource};
 use vaultkit::kms::{KmsUri, RemoteUri, connect_to};
 
@@ -39,12 +40,18 @@ pub(crate) struct Store {
     /// The same, where it is the embedded one.
     local: Option<Arc<LocalKms>>,
     key: Option<KeyId>,
+    /// What the configuration calls it, where an envelope named it.
+    called: Option<String>,
     named_prefix: OnceCell<Option<String>>,
 }
 
 impl Store {
-    /// All stores of --kms, the primary first; without one the store in the user's data folder.
+    /// All stores of --kms or of --envelope, the primary first; without one the store in the user's data
+    /// folder.
     pub(crate) fn open_all(app: &App<'_>, missing: Missing) -> Result<Vec<Self>, Failure> {
+        if let Some(plan) = app.envelope()? {
+            return Self::of_envelope(app, plan, plan.services());
+        }
         let global = app.global;
         let (first, others) =
             global.kms.split_first().map_or((None, &[][..]), |(a, b)| (Some(a), b));
@@ -54,6 +61,35 @@ impl Store {
             stores.push(Self::named(app, uri)?);
         }
         Ok(stores)
+    }
+
+    /// Those that an envelope names, each with its key; the master secret of the command line is the first
+    /// one's.
+    pub(crate) fn of_envelope<'a>(
+        app: &App<'_>,
+        plan: &EnvelopePlan,
+        names: impl Iterator<Item = &'a str>,
+    ) -> Result<Vec<Self>, Failure> {
+        let mut stores = Vec::new();
+        for name in names {
+            let place = Place::of(app, Some(OsStr::new(name)), None)?;
+            if place.key.is_none() {
+                return Err(Failure::usage(format!(
+                    "[envelope.{}] needs a key of [kms.{name}], whose uri names none",
+                    plan.name()
+                )));
+            }
+            let global = stores.is_empty().then_some(app.global);
+            let mut store = Self::open(place, global, &app.report, Missing::Refuse)?;
+            store.called = Some(name.to_owned());
+            stores.push(store);
+        }
+        Ok(stores)
+    }
+
+    /// Whether the configuration calls it so.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        self.called.as_deref() == Some(name)
     }
 
     /// The existing store of a URI, with the master secret in its folder or its passphrase.
@@ -96,7 +132,13 @@ impl Store {
 
     fn local(kms: LocalKms, key: Option<KeyId>) -> Self {
         let kms = Arc::new(kms);
-        Self { kms: kms.clone(), local: Some(kms), key, named_prefix: OnceCell::new() }
+        Self {
+            kms: kms.clone(),
+            local: Some(kms),
+            key,
+            called: None,
+            named_prefix: OnceCell::new(),
+        }
     }
 
     fn remote(
@@ -113,7 +155,8 @@ impl Store {
         let scheme = uri.service().scheme();
         let connected = pollster::block_on(connect_to(KmsUri::Remote(uri)))?;
         report.detail(format_args!("service {scheme}"));
-        Ok(Self { kms: connected.admin(), local: None, key, named_prefix: OnceCell::new() })
+        let kms = connected.admin();
+        Ok(Self { kms, local: None, key, called: None, named_prefix: OnceCell::new() })
     }
 
     /// The embedded store, for what only that can do.
@@ -195,9 +238,9 @@ impl Store {
         }
     }
 
-    /// Allows all keys of this store.
+    /// Allows all keys of this store; of one that an envelope names, the key that it names.
     pub(crate) fn allow_all(&self, keys: AllowedKeys) -> AllowedKeys {
-        let Some(prefix) = self.prefix() else {
+        let Some(prefix) = self.prefix().filter(|_| self.called.is_none()) else {
             return match &self.key {
                 Some(key) => keys.key(self.kms.clone(), key.clone()),
                 None => keys,
@@ -205,6 +248,15 @@ impl Store {
         };
         keys.any_key_matching(self.kms.clone(), move |key_id| key_id.as_str().starts_with(&prefix))
     }
+}
+
+/// Who is sealed for as an envelope says, out of its stores.
+pub(crate) fn recipients(plan: &EnvelopePlan, stores: &[Store]) -> Result<Recipients, Failure> {
+    plan.recipients(|name| {
+        let store = stores.iter().find(|store| store.is_called(name));
+        let store = store.ok_or_else(|| Failure::usage(format!("there is no [kms.{name}]")))?;
+        Ok(store.recipient())
+    })
 }
 
 /// What manages keys does so in one store.

@@ -8,6 +8,7 @@ mod it {
     #[cfg(feature = "clouds")]
     mod clouds;
     mod damage;
+    mod envelopes;
     mod exit_codes;
     mod identities;
     mod interrupt;

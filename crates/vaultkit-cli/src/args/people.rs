@@ -11,6 +11,15 @@ use super::pair;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Recipients")]
 pub(crate) struct SealForArgs {
+    /// Seal for whom [envelope.NAME] of the configuration file says, in its scope
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with_all = [
+            "recipient", "fill_later", "threshold", "at_least", "passphrase", "passphrase_fd",
+        ],
+    )]
+    pub(crate) envelope: Option<String>,
     /// Seal for a public key, vkpub1... or @FILE with some; may be repeated. Without --kms or --key no
     /// key store takes part
     #[arg(long, short, value_name = "WHO")]
@@ -21,6 +30,9 @@ pub(crate) struct SealForArgs {
     /// So many recipients must agree to open; each gets a share
     #[arg(long, value_name = "K")]
     pub(crate) threshold: Option<usize>,
+    /// Seal once so many recipients took part; the slots of the others are left for `fill`
+    #[arg(long, value_name = "N", conflicts_with_all = ["threshold", "fill_later"])]
+    pub(crate) at_least: Option<usize>,
     /// Ask on the terminal for a new passphrase that opens the file. Without --kms or --key no key store
     /// takes part
     #[arg(long, conflicts_with = "passphrase_fd")]
@@ -34,6 +46,9 @@ pub(crate) struct SealForArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Keys to open with")]
 pub(crate) struct OpenerArgs {
+    /// Ask the services of [envelope.NAME] of the configuration file, in its scope
+    #[arg(long, value_name = "NAME")]
+    pub(crate) envelope: Option<String>,
     /// File with private keys, as `keys generate` makes it; - is standard input; may be repeated.
     /// Without --kms or --key no key store is asked
     #[arg(long, short, value_name = "FILE")]
@@ -86,6 +101,9 @@ pub(crate) struct RewrapArgs {
     /// So many of --to must agree to open from now on; each gets a share
     #[arg(long, value_name = "K")]
     pub(crate) threshold: Option<usize>,
+    /// So many of --to must take part now; the slots of the others are left for `fill`
+    #[arg(long, value_name = "N", conflicts_with = "threshold")]
+    pub(crate) at_least: Option<usize>,
 }
 
 #[derive(Debug, Args)]

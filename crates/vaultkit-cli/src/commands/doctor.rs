@@ -1,6 +1,7 @@
 //! `vaultkit doctor`: each service by itself, whether it answers, as whom it knows us, what we may do with
 //! its key, and what to do about what we may not.
 
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
@@ -13,6 +14,7 @@ use vaultkit::kms::{Connected, KmsUri, connect_to};
 use crate::app::App;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::text;
 
 mod show;
 
@@ -40,15 +42,33 @@ struct Check {
     name: &'static str,
     /// What to fix, where the answer was no.
     needed_for: &'static str,
-    answer: Result<String, CryptoError>,
+    answer: Answer,
+}
+
+enum Answer {
+    Yes(String),
+    No(CryptoError),
+    /// It was not asked, because of this.
+    Skipped(&'static str),
 }
 
 impl Check {
-    /// Without it nothing can be sealed or opened.
-    fn is_vital(&self) -> bool {
-        !matches!(self.name, "describe" | "i am")
+    /// Why nothing can be sealed or opened.
+    fn vital_failure(&self) -> Option<&CryptoError> {
+        match &self.answer {
+            Answer::No(error) if !matches!(self.name, "describe" | "i am" | "clock") => Some(error),
+            _ => None,
+        }
     }
 }
+
+/// What is asked about a key.
+const OF_THE_KEY: [(&str, &str); 4] = [
+    ("generate", "sealing"),
+    ("unwrap", "opening"),
+    ("wrap", "messages to several services, and rewrap"),
+    ("describe", "`keys show`, and keys named by an alias"),
+];
 
 pub(super) fn run(app: &App<'_>) -> Exit {
     match visit_all(app) {
@@ -64,57 +84,84 @@ fn visit_all(app: &App<'_>) -> Result<Exit, Failure> {
         app.report.detail(format_args!("asking {name}"));
         visits.push(pollster::block_on(visit(name, uri)));
     }
-    let object = json!({ "services": visits.iter().map(show::object).collect::<Vec<Value>>() });
-    app.report.answer(show::table(&visits), &object)?;
-    let failed = visits.iter().flat_map(|visit| &visit.checks).filter(|check| check.is_vital());
-    let failed = failed.filter_map(|check| check.answer.as_ref().err()).next();
-    Ok(failed.map_or(Exit::Done, Exit::of))
+    let file = app.has_config().then(|| text::path(&app.config_path()));
+    let services: Vec<Value> = visits.iter().map(show::object).collect();
+    app.report
+        .answer(show::table(&visits), &json!({ "configuration": file, "services": services }))?;
+    let mut checks = visits.iter().flat_map(|visit| &visit.checks);
+    Ok(checks.find_map(Check::vital_failure).map_or(Exit::Done, Exit::of))
 }
 
-/// Those of --kms, else all of the configuration.
+/// Those of --kms or --envelope, else all of --config. The file of this folder is not enough: it may have come
+/// with the folder, and whoever wrote it would be sent this user's tokens.
 fn services(app: &App<'_>) -> Result<Vec<(String, KmsUri)>, Failure> {
     if !app.global.kms.is_empty() {
-        let named = app
-            .global
-            .kms
-            .iter()
-            .map(|uri| Ok((crate::text::path(std::path::Path::new(uri)), app.service(uri)?)));
+        let named =
+            app.global.kms.iter().map(|uri| Ok((text::path(Path::new(uri)), app.service(uri)?)));
         return named.collect();
+    }
+    if let Some(plan) = app.envelope()? {
+        let named = plan.services();
+        return named.map(|name| Ok((name.to_owned(), app.service(name.as_ref())?))).collect();
     }
     let config = app.config()?.ok_or_else(|| {
         Failure::usage(
             "there is no vaultkit.toml here; name a service with --kms, or a file with --config",
         )
     })?;
-    let named = config
-        .kms_names()
-        .filter_map(|name| config.kms_uri(name).map(|uri| (name.to_owned(), uri.clone())));
-    Ok(named.collect())
+    let named = config.kms_names().filter_map(|name| Some((name, config.kms_uri(name)?)));
+    if app.global.config.is_none() {
+        return Err(nobody_asked(app, named));
+    }
+    Ok(named.map(|(name, uri)| (name.to_owned(), uri.clone())).collect())
+}
+
+fn nobody_asked<'a>(
+    app: &App<'_>,
+    services: impl Iterator<Item = (&'a str, &'a KmsUri)>,
+) -> Failure {
+    let names: Vec<String> =
+        services.map(|(name, uri)| format!("{name} ({})", provider(uri).0)).collect();
+    Failure::usage(format!(
+        "nobody was asked. {} names {}: it may have come with its folder, and who wrote it decides where your tokens go. Read it, then: vaultkit doctor --config vaultkit.toml",
+        text::path(&app.config_path()),
+        if names.is_empty() { "no service".to_owned() } else { names.join(", ") },
+    ))
+}
+
+fn provider(uri: &KmsUri) -> (&'static str, Option<&KeyId>) {
+    match uri {
+        KmsUri::Remote(uri) => (uri.service().scheme(), uri.key()),
+        KmsUri::Local { key, .. } => ("local", key.as_ref()),
+        _ => ("unknown", None),
+    }
 }
 
 async fn visit(name: String, uri: KmsUri) -> Visit {
-    let (provider, key) = match &uri {
-        KmsUri::Remote(uri) => (uri.service().scheme(), uri.key().cloned()),
-        KmsUri::Local { key, .. } => ("local", key.clone()),
-        _ => ("unknown", None),
-    };
+    let (provider, key) = provider(&uri);
+    let key = key.cloned();
     let mut visit = Visit { name, provider, key: key.clone(), checks: Vec::new(), skew: None };
-    let connected = match connect_to(uri).await {
-        Ok(connected) => connected,
+    let reached = match connect_to(uri).await {
+        Ok(connected) => visit.reach(&connected).await.then_some(connected),
         Err(error) => {
             visit.ask("reachable", "anything at all", Err(error));
-            return visit;
+            None
         }
     };
-    visit.reach(&connected).await;
-    if visit.checks.iter().any(|check| check.is_vital() && check.answer.is_err()) {
-        return visit;
-    }
-    if let Some(key) = key {
-        visit.try_key(&*connected.kms(), &key).await;
+    match (reached, key) {
+        (Some(connected), Some(key)) => visit.try_key(&*connected.kms(), &key).await,
+        (Some(_), None) => visit.skip(&OF_THE_KEY, "no key is named behind its URI"),
+        (None, _) => {
+            if provider != "local" {
+                visit.skip(&[WHO], "it was not reached");
+            }
+            visit.skip(&OF_THE_KEY, "it was not reached");
+        }
     }
     visit
 }
+
+const WHO: (&str, &str) = ("i am", "knowing whose rights these are");
 
 impl Visit {
     fn ask(
@@ -123,10 +170,21 @@ impl Visit {
         needed_for: &'static str,
         answer: Result<String, CryptoError>,
     ) {
+        let answer = answer.map_or_else(Answer::No, Answer::Yes);
         self.checks.push(Check { name, needed_for, answer });
     }
 
-    async fn reach(&mut self, connected: &Connected) {
+    fn skip(&mut self, checks: &[(&'static str, &'static str)], why: &'static str) {
+        let skipped = |(name, needed_for): &(&'static str, &'static str)| Check {
+            name,
+            needed_for,
+            answer: Answer::Skipped(why),
+        };
+        self.checks.extend(checks.iter().map(skipped));
+    }
+
+    /// Whether there is more to ask.
+    async fn reach(&mut self, connected: &Connected) -> bool {
         let health = connected.kms().health_check().await.and_then(|health| {
             if !health.healthy {
                 let error = CryptoError::new(
@@ -141,55 +199,58 @@ impl Visit {
         let is_reachable = health.is_ok();
         self.ask("reachable", "anything at all", health);
         if !is_reachable {
-            return;
+            return false;
         }
         if let Some(who) = connected.who_am_i().await.transpose() {
-            self.ask("i am", "knowing whose rights these are", who);
+            self.ask(WHO.0, WHO.1, who);
         }
-        if let Ok(Some(theirs)) = connected.server_time().await {
-            let ours: SystemTime = SystemClock::new().now();
-            self.skew = Some(match ours.duration_since(theirs) {
-                Ok(ahead) => (ahead, Direction::Ahead),
-                Err(behind) => (behind.duration(), Direction::Behind),
-            });
+        match connected.server_time().await {
+            Ok(Some(theirs)) => {
+                let ours: SystemTime = SystemClock::new().now();
+                self.skew = Some(match ours.duration_since(theirs) {
+                    Ok(ahead) => (ahead, Direction::Ahead),
+                    Err(behind) => (behind.duration(), Direction::Behind),
+                });
+            }
+            Ok(None) => {}
+            Err(error) => self.ask("clock", "telling whether this machine's is right", Err(error)),
         }
+        true
     }
 
     async fn try_key(&mut self, kms: &dyn KmsProvider, key: &KeyId) {
         let ok = || "ok".to_owned();
+        let [generate, unwrap, wrap, describe] = OF_THE_KEY;
         let context = match Scope::new([("vaultkit", "doctor")]) {
             Ok(scope) => WrapContext::data_key(scope),
-            Err(error) => return self.ask("generate", "sealing", Err(error)),
+            Err(error) => return self.ask(generate.0, generate.1, Err(error)),
         };
         let generated = kms.generate_data_key(key, &context).await;
-        let generated = match generated {
-            Ok(generated) => {
-                self.ask("generate", "sealing", Ok(ok()));
-                Some(generated)
-            }
-            Err(error) => {
-                self.ask("generate", "sealing", Err(error));
-                None
-            }
-        };
         let bytes = SecureBytes::new(vec![0x5a; 32]);
         let wrapped = kms.wrap_data_key(key, &bytes, &context).await;
-        let to_unwrap = generated.as_ref().map(|key| (key.wrapped().clone(), key.plaintext()));
-        let to_unwrap = match &wrapped {
-            Ok(wrapped) => to_unwrap.or_else(|| Some((wrapped.clone(), &bytes))),
-            Err(_) => to_unwrap,
+        let to_unwrap = match (&generated, &wrapped) {
+            (Ok(generated), _) => Some((generated.wrapped().clone(), generated.plaintext())),
+            (Err(_), Ok(wrapped)) => Some((wrapped.clone(), &bytes)),
+            (Err(_), Err(_)) => None,
         };
-        if let Some((wrapped, plaintext)) = to_unwrap {
-            let opened = kms.decrypt_data_key(&wrapped, &context).await.and_then(|opened| {
-                let failed = || {
-                    CryptoError::authentication_failed(vaultkit::core::Operation::DecryptDataKey)
-                };
-                if opened == *plaintext { Ok(ok()) } else { Err(failed()) }
-            });
-            self.ask("unwrap", "opening", opened);
+        let unwrapped = match to_unwrap {
+            None => None,
+            Some((wrapped, plaintext)) => {
+                let opened = kms.decrypt_data_key(&wrapped, &context).await.and_then(|opened| {
+                    let operation = vaultkit::core::Operation::DecryptDataKey;
+                    let failed = || CryptoError::authentication_failed(operation);
+                    if opened == *plaintext { Ok(ok()) } else { Err(failed()) }
+                });
+                Some(opened)
+            }
+        };
+        self.ask(generate.0, generate.1, generated.map(|_| ok()));
+        match unwrapped {
+            Some(opened) => self.ask(unwrap.0, unwrap.1, opened),
+            None => self.skip(&[unwrap], "nothing was wrapped that it could be tried with"),
         }
-        self.ask("wrap", "messages to several services, and rewrap", wrapped.map(|_| ok()));
+        self.ask(wrap.0, wrap.1, wrapped.map(|_| ok()));
         let described = kms.describe_key(key).await.map(|info| info.state.as_str().to_owned());
-        self.ask("describe", "`keys show`, and keys named by an alias", described);
+        self.ask(describe.0, describe.1, described);
     }
 }

@@ -80,13 +80,37 @@ impl Change<'_> {
     }
 }
 
-/// The scope as given, else as stored; the header's MAC tells whether it is the right one.
-pub(super) fn scope(args: &HeaderArgs, header: &Header) -> Vec<(String, String)> {
+/// The scope as given, else as stored, and what the envelope says of it; the header's MAC tells whether it is
+/// the right one.
+pub(super) fn scope(
+    app: &App<'_>,
+    args: &HeaderArgs,
+    header: &Header,
+) -> Result<Vec<(String, String)>, Failure> {
     if !args.scope.is_empty() {
-        return args.scope.clone();
+        return app.in_envelope(&args.scope);
     }
+    let said = app.in_envelope(&[])?;
     let stored = header.stored_scope().unwrap_or_default();
-    stored.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    let rest = stored.pairs().filter(|(name, _)| said.iter().all(|(said, _)| said != name));
+    let rest = rest.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Ok(rest.chain(said.iter().cloned()).collect())
+}
+
+/// Whose slots are still to be filled.
+pub(super) fn missing(header: &[u8]) -> Result<Vec<String>, Failure> {
+    let slots = parse(header)?.header.slots;
+    Ok(slots.iter().filter(|slot| slot.is_missing()).map(text::slot_name).collect())
+}
+
+/// Says who was to take part and did not.
+pub(super) fn warn_of_missing(app: &App<'_>, file: &str, missing: &[String]) {
+    if !missing.is_empty() {
+        let names = missing.join(", ");
+        app.report.warning(format_args!(
+            "{file}: did not take part: {names}; `vaultkit fill` fills the slot when the service answers again"
+        ));
+    }
 }
 
 /// What another program wrote there meanwhile is not thrown away.

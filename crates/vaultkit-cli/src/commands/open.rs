@@ -22,7 +22,7 @@ use crate::{platform, text};
 
 pub(super) fn run(app: &App<'_>, args: &OpenArgs) -> Exit {
     let output = args.output.output.as_deref();
-    match Bound::check(&args.bound).and_then(|bound| {
+    match Bound::check(app, &args.bound).and_then(|bound| {
         app.check_outputs(&args.inputs, output)?;
         Ok(bound)
     }) {
@@ -35,7 +35,7 @@ pub(super) fn run(app: &App<'_>, args: &OpenArgs) -> Exit {
 }
 
 pub(super) fn verify(app: &App<'_>, args: &VerifyArgs) -> Exit {
-    match Bound::check(&args.bound) {
+    match Bound::check(app, &args.bound) {
         Ok(bound) => {
             let openers = Openers::new(app, &args.openers);
             app.for_each(&args.inputs, |input| verify_one(app, &openers, input, &bound))

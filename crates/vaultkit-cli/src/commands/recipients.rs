@@ -44,7 +44,7 @@ pub(super) fn add(app: &App<'_>, args: &AddArgs) -> Exit {
         ADD.run(app, input, |parsed| {
             let keys = openers.keys(&parsed.header)?;
             let (recipients, names) = app.keys(&new, read)?;
-            let envelope = envelope(&keys, &args.header, &parsed.header)?;
+            let envelope = envelope(app, &keys, &args.header, &parsed.header)?;
             let mut bytes = parsed.bytes.to_vec();
             for recipient in recipients {
                 let added = pollster::block_on(envelope.add_recipient(&bytes, recipient));
@@ -65,7 +65,7 @@ pub(super) fn remove(app: &App<'_>, args: &RemoveArgs) -> Exit {
         REMOVE.run(app, input, |parsed| {
             let gone = selected(app, args, &parsed.header)?;
             let keys = openers.keys(&parsed.header)?;
-            let envelope = envelope(&keys, &args.header, &parsed.header)?;
+            let envelope = envelope(app, &keys, &args.header, &parsed.header)?;
             let mut bytes = parsed.bytes.to_vec();
             for slot in &gone {
                 let which = SlotSelector::number(number_of(slot, &parse(&bytes)?.header));
@@ -86,7 +86,7 @@ pub(super) fn fill(app: &App<'_>, args: &HeaderArgs) -> Exit {
     app.for_each(&args.inputs, |input| {
         FILL.run(app, input, |parsed| {
             let keys = openers.keys(&parsed.header)?;
-            let envelope = envelope(&keys, args, &parsed.header)?;
+            let envelope = envelope(app, &keys, args, &parsed.header)?;
             filled(parsed, pollster::block_on(envelope.fill(parsed.bytes))?)
         })
     })
@@ -102,11 +102,12 @@ fn filled(parsed: &ParsedHeader<'_>, result: Rewrapped<Vec<u8>>) -> Result<Chang
 
 /// Opens with the keys at hand; with shares, deals to those of them who have a slot.
 fn envelope(
+    app: &App<'_>,
     keys: &Keys<'_>,
     args: &HeaderArgs,
     header: &Header,
 ) -> Result<EnvelopeEncryption, Failure> {
-    let scope = scope(args, header);
+    let scope = scope(app, args, header)?;
     let recipients = keys.recipients(header);
     if recipients.is_empty() {
         return keys.envelope(&scope);

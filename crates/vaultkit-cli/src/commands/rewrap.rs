@@ -4,13 +4,13 @@ use vaultkit::core::header::ParsedHeader;
 use vaultkit::core::{ErrorKind, KeyId};
 use vaultkit::envelope::{EnvelopeEncryption, Recipient, Recipients, Rewrapped};
 
-use super::in_place::{Change, Changed, scope};
+use super::in_place::{Change, Changed, missing, scope, warn_of_missing};
 use crate::app::App;
 use crate::args::RewrapArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::openers::{Keys, Openers};
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::text;
 use crate::who::Who;
 
@@ -26,10 +26,16 @@ pub(super) fn run(app: &App<'_>, args: &RewrapArgs) -> Exit {
     app.for_each(&args.header.inputs, |input| {
         CHANGE.run(app, input, |parsed| {
             let keys = openers.keys(&parsed.header)?;
-            let scope = scope(&args.header, &parsed.header);
+            let scope = scope(app, &args.header, &parsed.header)?;
             match app.keys(&goal, || Goal::read(app, args))? {
-                Some(goal) => to_others(&keys, parsed, &scope, goal),
-                None => to_current(&keys, parsed, &scope),
+                Some(goal) => {
+                    let changed = to_others(&keys, parsed, &scope, goal)?;
+                    if let Some((new, _)) = &changed {
+                        warn_of_missing(app, &text::path(input), &missing(new)?);
+                    }
+                    Ok(changed)
+                }
+                None => to_current(app, &keys, parsed, &scope),
             }
         })
     })
@@ -38,6 +44,9 @@ pub(super) fn run(app: &App<'_>, args: &RewrapArgs) -> Exit {
 fn check(args: &RewrapArgs) -> Result<(), Failure> {
     if args.threshold.is_some() && args.to.is_empty() {
         return Err(Failure::usage("--threshold says how many of --to must agree; name them"));
+    }
+    if args.at_least.is_some() && args.to.is_empty() {
+        return Err(Failure::usage("--at-least says how many of --to must take part; name them"));
     }
     Ok(())
 }
@@ -60,9 +69,10 @@ impl Goal {
         if all.is_empty() {
             return Ok(None);
         }
-        let recipients = match args.threshold {
-            Some(needed) => Recipients::threshold(needed, all),
-            None => Recipients::all(all),
+        let recipients = match (args.threshold, args.at_least) {
+            (Some(needed), _) => Recipients::threshold(needed, all),
+            (None, Some(needed)) => Recipients::at_least(needed, all),
+            (None, None) => Recipients::all(all),
         };
         Ok(Some(Self { who, recipients, names: names.join(", ") }))
     }
@@ -90,11 +100,12 @@ fn to_others(
 
 /// The current version of each key that the stores at hand have in it, or the key that was named.
 fn to_current(
+    app: &App<'_>,
     keys: &Keys<'_>,
     parsed: &ParsedHeader<'_>,
     scope: &[(String, String)],
 ) -> Result<Changed, Failure> {
-    let targets: Vec<(&Store, KeyId)> = keys
+    let mut targets: Vec<(&Store, KeyId)> = keys
         .stores()
         .iter()
         .flat_map(|store| store.keys_of(&parsed.header).into_iter().map(move |key| (store, key)))
@@ -102,9 +113,18 @@ fn to_current(
     if targets.is_empty() {
         return Err(no_key_at_hand(parsed));
     }
-    let recipients =
-        targets.iter().map(|(store, key)| Recipient::kms(store.kms.clone(), key.clone()));
-    let envelope = EnvelopeEncryption::to(Recipients::all(recipients))
+    // Those who may open besides those who are sealed for keep what they have.
+    let plan = app.envelope()?;
+    if let Some(plan) = plan {
+        targets.retain(|(store, _)| plan.sealed_for().any(|name| store.is_called(name)));
+    }
+    let recipients = match plan {
+        Some(plan) => store::recipients(plan, keys.stores())?,
+        None => Recipients::all(
+            targets.iter().map(|(store, key)| Recipient::kms(store.kms.clone(), key.clone())),
+        ),
+    };
+    let envelope = EnvelopeEncryption::to(recipients)
         .scope(scope.iter().cloned())
         .allow_only(keys.allowed_to_change())
         .build()?;

@@ -9,6 +9,7 @@ use serde_json::json;
 use vaultkit::core::aead::{AeadAlgorithm, AeadBackend};
 use vaultkit::envelope::{EnvelopeEncryption, StreamSealer};
 
+use super::in_place;
 use crate::app::{App, Bound, Counter};
 use crate::args::SealArgs;
 use crate::exit::Exit;
@@ -24,7 +25,7 @@ use recipients::Sealing;
 
 pub(super) fn run(app: &App<'_>, args: &SealArgs) -> Exit {
     let output = args.output.output.as_deref();
-    match Bound::check(&args.bound).and_then(|bound| {
+    match Bound::check(app, &args.bound).and_then(|bound| {
         app.check_outputs(&args.inputs, output)?;
         Ok(bound)
     }) {
@@ -55,9 +56,17 @@ fn one(
     let builder = EnvelopeEncryption::to(sealing.recipients.clone());
     let envelope = builder.scope(bound.scope.iter().cloned()).build()?;
     let sealer = pollster::block_on(envelope.seal_stream(&bound.context, source.len))?;
+    let missing = in_place::missing(sealer.header())?;
     let bytes = write(app, sealer, &source, &target, args.output.force)?;
     warn_if_changed(app, input, &source);
-    tell(app, input, &target, bytes, sealing)
+    tell(app, input, &target, &Sealed { bytes, missing }, sealing)
+}
+
+/// What came of it.
+struct Sealed {
+    bytes: u64,
+    /// Whose slots are still to be filled.
+    missing: Vec<String>,
 }
 
 /// Seals all of `source`; gives the bytes of plaintext.
@@ -114,7 +123,7 @@ fn tell(
     app: &App<'_>,
     input: &Path,
     target: &Target,
-    bytes: u64,
+    sealed: &Sealed,
     sealing: &Sealing,
 ) -> Result<(), Failure> {
     let output = match target {
@@ -123,13 +132,16 @@ fn tell(
     };
     let input = text::path(input);
     let object = json!({ "sealed": {
-        "input": input, "output": output, "plaintext_bytes": bytes,
-        "key": sealing.names.first(), "recipients": sealing.names,
+        "input": input, "output": output, "plaintext_bytes": sealed.bytes,
+        "key": sealing.names.first(), "recipients": sealing.names, "missing": sealed.missing,
     }});
+    if sealing.asks_all {
+        in_place::warn_of_missing(app, &output, &sealed.missing);
+    }
     let backend = AeadBackend::fastest(AeadAlgorithm::Aes256Gcm);
     let names = sealing.names.join(", ");
     app.report.detail(format_args!("key {names}, {} threads, {backend:?}", app.workers().get()));
-    app.report.done(format_args!("{input} -> {output}   {}", text::size(bytes)), &object)
+    app.report.done(format_args!("{input} -> {output}   {}", text::size(sealed.bytes)), &object)
 }
 
 fn sealed_name(input: &Path) -> PathBuf {

@@ -1,7 +1,8 @@
-//! The program and services across the network: Vault and LocalStack themselves, and a stand-in of Google's.
-//! Azure's stand-in has a name that only a resolver of the client's own can find, so it is the library's test.
+//! The program and services across the network: Vault and LocalStack themselves, and stand-ins of Google's and
+//! Azure's.
 
 use serde_json::Value;
+use vault_testkit::fakes::azure::FakeKeyVault;
 use vault_testkit::fakes::google::FakeCloudKms;
 use vault_testkit::servers::{LocalStack, Vault};
 
@@ -9,23 +10,33 @@ use super::support::{Desk, Ended};
 
 const RING: &str = "projects/test/locations/global/keyRings/default";
 
-/// A desk whose `vaultkit.toml` names three services, with the key `app` at each.
+/// The four services.
+const ALL: [&str; 4] = ["vault", "aws", "google", "azure"];
+
+/// A desk whose `vaultkit.toml` names the four services, with the key `app` at each.
 struct Clouds {
     desk: Desk,
     vault: Vault,
     aws: LocalStack,
     google: FakeCloudKms,
+    azure: FakeKeyVault,
 }
 
 impl Clouds {
     fn start() -> Self {
         let (vault, aws) = (Vault::start().unwrap(), LocalStack::start().unwrap());
-        let clouds = Self { desk: Desk::new(), vault, aws, google: FakeCloudKms::start() };
+        let (google, azure) = (FakeCloudKms::start(), FakeKeyVault::start());
+        let clouds = Self { desk: Desk::new(), vault, aws, google, azure };
+        clouds.desk.write("ca.pem", clouds.azure.ca_pem());
+        clouds.desk.write("secret", clouds.azure.client_secret());
         clouds.vault.run(&["secrets", "enable", "transit"]).unwrap();
         clouds.google.add_key_ring(RING);
         let address = clouds.vault.url().replace("http://", "");
         let (aws, google) = (clouds.aws.url(), clouds.google.endpoint());
         let region = clouds.aws.login().region;
+        let (host, at, authority) =
+            (clouds.azure.host(), clouds.azure.addr(), clouds.azure.authority());
+        let (tenant, client) = (clouds.azure.tenant(), clouds.azure.client_id());
         clouds.desk.write(
             "vaultkit.toml",
             format!(
@@ -41,10 +52,22 @@ impl Clouds {
                 uri = "gcp-kms://{RING}/cryptoKeys/app"
                 endpoint = "{google}"
                 login = "anonymous"
+                [kms.azure]
+                uri = "azurekeyvault://{host}/keys/app"
+                address = "{at}"
+                authority = "{authority}"
+                ca_file = "ca.pem"
+                login = "secret"
+                tenant_id = "{tenant}"
+                client_id = "{client}"
+                client_secret_file = "secret"
+                [envelope.clouds]
+                write = {{ at_least = 2, of = ["vault", "aws", "google", "azure"] }}
+                scope = {{ table = "cards" }}
                 "#
             ),
         );
-        for name in ["vault", "aws", "google"] {
+        for name in ALL {
             clouds.done(&["keys", "create", "app", "--kms", name]);
         }
         clouds
@@ -77,6 +100,8 @@ impl Clouds {
 fn files_and_keys_live_at_services_across_the_network() {
     let clouds = Clouds::start();
     seals_for_all_and_opens_with_each(&clouds);
+    an_address_does_not_change_whose_certificate_is_wanted(&clouds);
+    an_envelope_outlives_two_services(&clouds);
     manages_keys(&clouds);
     the_doctor_knows_whom_it_asks(&clouds);
     what_is_down_is_told_and_the_others_open(&clouds);
@@ -84,8 +109,9 @@ fn files_and_keys_live_at_services_across_the_network() {
 
 fn seals_for_all_and_opens_with_each(clouds: &Clouds) {
     clouds.desk.write("a", "text");
-    clouds.done(&["seal", "a", "--kms", "vault", "--kms", "aws", "--kms", "google"]);
-    for name in ["vault", "aws", "google"] {
+    let for_all = ALL.into_iter().flat_map(|name| ["--kms", name]);
+    clouds.done(&["seal", "a"].into_iter().chain(for_all).collect::<Vec<_>>());
+    for name in ALL {
         assert_eq!(clouds.done(&["open", "a.vk", "-o", "-", "--kms", name]).out, b"text", "{name}");
     }
     let inspected = clouds.object(&["inspect", "a.vk", "--json"]);
@@ -103,6 +129,47 @@ fn seals_for_all_and_opens_with_each(clouds: &Clouds) {
     let refused = clouds.run(&["open", "a.vk", "-o", "x", "--kms", &any]);
     assert_eq!(refused.code, 4, "{}", refused.err);
     assert!(refused.err.contains("--key"), "{}", refused.err);
+}
+
+/// A name is verified wherever it is reached; another machine at the address is not the vault.
+fn an_address_does_not_change_whose_certificate_is_wanted(clouds: &Clouds) {
+    let azure = &clouds.azure;
+    let uri = |host: &str| {
+        format!(
+            "azurekeyvault://{host}/keys/app?address={}&authority={}&ca_file=ca.pem&login=secret&tenant_id={}&client_id={}&client_secret_file=secret",
+            azure.addr(),
+            azure.authority(),
+            azure.tenant(),
+            azure.client_id(),
+        )
+    };
+    assert_eq!(
+        clouds.done(&["open", "a.vk", "-o", "-", "--kms", &uri(&azure.host())]).out,
+        b"text"
+    );
+    let asked = azure.calls().len();
+    let refused = clouds.run(&["doctor", "--kms", &uri("vault.example.com")]);
+    assert_eq!(refused.code, 4, "{}", String::from_utf8_lossy(&refused.out));
+    assert_eq!(azure.calls().len(), asked, "it was sent something");
+}
+
+/// Two of four are enough; who was down is told, opens nothing, and is filled in when it is back.
+fn an_envelope_outlives_two_services(clouds: &Clouds) {
+    clouds.google.stop();
+    clouds.azure.stop();
+    let sealed = clouds.done(&["seal", "a", "-o", "b.vk", "--envelope", "clouds"]);
+    let names = [format!("{RING}/cryptoKeys/app"), clouds.azure.host()];
+    for name in &names {
+        assert!(sealed.err.contains(name), "{}", sealed.err);
+    }
+    assert_eq!(clouds.done(&["open", "b.vk", "-o", "-", "--envelope", "clouds"]).out, b"text");
+    clouds.google.start_again();
+    clouds.azure.start_again();
+    clouds.done(&["fill", "b.vk", "--envelope", "clouds"]);
+    let with = ["--kms", "google", "--scope", "table=cards"];
+    assert_eq!(clouds.done(&[&["open", "b.vk", "-o", "-"][..], &with].concat()).out, b"text");
+    let with = ["--kms", "azure", "--scope", "table=cards"];
+    assert_eq!(clouds.done(&[&["open", "b.vk", "-o", "-"][..], &with].concat()).out, b"text");
 }
 
 fn manages_keys(clouds: &Clouds) {
@@ -126,9 +193,10 @@ fn manages_keys(clouds: &Clouds) {
 }
 
 fn the_doctor_knows_whom_it_asks(clouds: &Clouds) {
-    let services = clouds.object(&["doctor", "--json"])["services"].clone();
+    let services =
+        clouds.object(&["doctor", "--config", "vaultkit.toml", "--json"])["services"].clone();
     let services = services.as_array().unwrap();
-    assert_eq!(services.len(), 3);
+    assert_eq!(services.len(), 4);
     for service in services {
         let checks = &service["checks"];
         for check in ["reachable", "generate", "wrap", "unwrap", "describe", "i_am"] {
@@ -144,10 +212,12 @@ fn the_doctor_knows_whom_it_asks(clouds: &Clouds) {
 fn what_is_down_is_told_and_the_others_open(clouds: &Clouds) {
     clouds.vault.crash().unwrap();
     clouds.google.stop();
-    let ended = clouds.run(&["doctor"]);
+    let ended = clouds.run(&["doctor", "--config", "vaultkit.toml"]);
     let said = String::from_utf8(ended.out).unwrap();
     assert_eq!(ended.code, 4, "{said}");
-    assert!(said.contains("vault   hcvault  reachable unavailable"), "{said}");
+    let vault = said.lines().find(|line| line.starts_with("vault ")).unwrap();
+    assert!(vault.contains("hcvault") && vault.contains("reachable unavailable"), "{said}");
+    assert!(vault.contains("generate skipped"), "{said}");
     assert!(said.contains("is up"), "{said}");
     let all = ["open", "a.vk", "-o", "-", "--kms", "vault", "--kms", "google", "--kms", "aws"];
     assert_eq!(clouds.done(&all).out, b"text");

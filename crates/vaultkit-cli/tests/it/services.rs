@@ -46,8 +46,9 @@ fn a_configuration_is_not_looked_for_where_no_name_is_given() {
 fn a_configuration_that_anybody_may_write_is_not_taken_from_the_folder() {
     use std::os::unix::fs::PermissionsExt as _;
     let desk = desk();
-    assert!(desk.done(["doctor"]).err.contains("vaultkit.toml of this folder"), "it is told");
     let path = desk.path("vaultkit.toml");
+    let told = desk.done(["keys", "list", "--kms", "main"]).err;
+    assert!(told.contains(&format!("services as in {}", path.display())), "it is told: {told}");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
     desk.fails(2, "somebody else", ["doctor"]);
     desk.fails(2, "somebody else", ["keys", "list", "--kms", "main"]);
@@ -55,31 +56,107 @@ fn a_configuration_that_anybody_may_write_is_not_taken_from_the_folder() {
 }
 
 #[test]
+fn what_is_no_file_is_not_waited_for() {
+    let desk = Desk::new();
+    assert_eq!(desk.shell("mkfifo vaultkit.toml").code, 0);
+    desk.fails(5, "it is no file", ["keys", "list", "--kms", "main"]);
+}
+
+#[test]
+fn paths_of_a_configuration_begin_at_its_folder() {
+    let desk = desk();
+    std::fs::create_dir(desk.path("sub")).unwrap();
+    let listed = desk.shell("cd sub && \"$V\" keys list --config ../vaultkit.toml --kms main");
+    assert_eq!(listed.code, 0, "{}", listed.err);
+}
+
+const DOCTOR: [&str; 3] = ["doctor", "--config", "vaultkit.toml"];
+
+/// Whoever wrote the file of an unpacked archive decides where tokens go.
+#[test]
+fn the_doctor_asks_nobody_whom_only_the_folder_names() {
+    let desk = Desk::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    desk.write("token", "hvs.token");
+    desk.write(
+        "vaultkit.toml",
+        format!("[kms.x]\nuri = \"hcvault://{address}/transit/app\"\nplain_http = true\ntoken_file = \"token\"\ntimeout = \"2s\"\n"),
+    );
+    let told = desk.fails(2, "nobody was asked", ["doctor"]).err;
+    let path = desk.path("vaultkit.toml").display().to_string();
+    for word in [&*path, "x (hcvault)", "vaultkit doctor --config vaultkit.toml"] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+    assert!(listener.accept().is_err(), "somebody was asked");
+    #[cfg(feature = "clouds")]
+    {
+        // Who is named is asked.
+        assert_eq!(desk.run(["doctor", "--kms", "x"]).code, 4);
+        listener.accept().unwrap();
+    }
+}
+
+#[test]
 fn the_doctor_says_what_works_with_each_service() {
     let desk = desk();
-    let said = String::from_utf8(desk.done(["doctor"]).out).unwrap();
+    let said = String::from_utf8(desk.done(DOCTOR).out).unwrap();
     let lines: Vec<&str> = said.lines().collect();
     let ok = "reachable ok  generate ok  unwrap ok  wrap ok  describe enabled";
     assert_eq!(lines, [format!("exit  local  {ok}"), format!("main  local  {ok}")]);
+    let object: Value =
+        serde_json::from_slice(&desk.done(DOCTOR.into_iter().chain(["--json"])).out).unwrap();
+    assert_eq!(object["configuration"], desk.path("vaultkit.toml").display().to_string());
+}
+
+#[test]
+fn the_doctor_asks_the_services_of_an_envelope() {
+    let desk = desk();
+    let text = String::from_utf8(desk.read("vaultkit.toml")).unwrap();
+    desk.write("vaultkit.toml", text + "[envelope.e]\nwrite = \"main\"\n");
+    let said = String::from_utf8(desk.done(["doctor", "--envelope", "e"]).out).unwrap();
+    assert!(said.starts_with("main  local  reachable ok") && said.lines().count() == 1, "{said}");
+    desk.fails(2, "there are: e", ["doctor", "--envelope", "f"]);
 }
 
 #[test]
 fn the_doctor_says_what_to_fix_and_how_bad_it_is() {
     let desk = desk();
     desk.done(["keys", "disable", "app", "--kms", "exit"]);
-    let ended = desk.run(["doctor"]);
+    let ended = desk.run(DOCTOR);
     let said = String::from_utf8(ended.out).unwrap();
     assert_eq!(ended.code, 4, "{said}");
     assert!(said.contains("generate key unusable") && said.contains("describe disabled"), "{said}");
+    assert!(
+        said.contains("unwrap skipped") && said.contains("skipped unwrap: nothing was"),
+        "{said}"
+    );
     assert!(said.contains("enable the key, or cancel its deletion"), "{said}");
     assert!(said.contains("main  local  reachable ok"), "{said}");
 
+    let ended = desk.run(["doctor", "--json", "--kms", "exit"]);
+    let object: Value = serde_json::from_slice(&ended.out).unwrap();
+    let unwrap = &object["services"][0]["checks"]["unwrap"];
+    assert_eq!(unwrap["ok"], false);
+    assert!(unwrap["skipped"].as_str().unwrap().contains("nothing was wrapped"), "{unwrap}");
+}
+
+#[test]
+fn the_doctor_says_what_it_left_out_and_why() {
+    let desk = desk();
     let ended = desk.run(["doctor", "--json", "--kms", "local:nowhere#app"]);
     assert_eq!(ended.code, 4);
     let object: Value = serde_json::from_slice(&ended.out).unwrap();
     let service = &object["services"][0];
     assert_eq!(service["checks"]["reachable"]["ok"], false);
     assert_eq!(service["checks"]["reachable"]["kind"], "unavailable");
+    for check in ["generate", "unwrap", "wrap", "describe"] {
+        assert_eq!(service["checks"][check]["skipped"], "it was not reached", "{service}");
+    }
+    let said = String::from_utf8(desk.done(["doctor", "--kms", "local:one"]).out).unwrap();
+    assert!(said.contains("reachable ok  generate skipped"), "{said}");
+    assert!(said.contains("no key is named behind its URI"), "{said}");
 }
 
 #[test]

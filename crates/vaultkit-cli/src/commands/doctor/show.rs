@@ -6,7 +6,7 @@ use clap::builder::styling::{AnsiColor, Style};
 use serde_json::{Map, Value, json};
 use vaultkit::core::{CryptoError, ErrorKind};
 
-use super::{Check, Direction, SKEW_THAT_MATTERS, Visit};
+use super::{Answer, Check, Direction, SKEW_THAT_MATTERS, Visit};
 use crate::text;
 
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -22,12 +22,16 @@ pub(super) fn table(visits: &[Visit]) -> String {
         let _ = write!(out, "{:names$}  {:providers$}", visit.name, visit.provider);
         for check in &visit.checks {
             let _ = match &check.answer {
-                Ok(answer) => write!(out, "  {} {GOOD}{}{GOOD:#}", check.name, text::safe(answer)),
-                Err(error) => write!(out, "  {} {BAD}{}{BAD:#}", check.name, word(error)),
+                Answer::Yes(yes) => {
+                    write!(out, "  {} {GOOD}{}{GOOD:#}", check.name, text::safe(yes))
+                }
+                Answer::No(error) => write!(out, "  {} {BAD}{}{BAD:#}", check.name, word(error)),
+                Answer::Skipped(_) => write!(out, "  {} skipped", check.name),
             };
         }
         out.push('\n');
-        for line in visit.checks.iter().filter_map(advice).chain(skew(visit)) {
+        let lines = visit.checks.iter().filter_map(advice);
+        for line in lines.chain(skipped(visit)).chain(skew(visit)) {
             let _ = writeln!(out, "    {}", text::safe(&line));
         }
     }
@@ -50,7 +54,7 @@ fn word(error: &CryptoError) -> &'static str {
 
 /// What was refused, what it is needed for, and what to do.
 fn advice(check: &Check) -> Option<String> {
-    let error = check.answer.as_ref().err()?;
+    let Answer::No(error) = &check.answer else { return None };
     let what_to_do = match error.kind() {
         ErrorKind::PermissionDenied => {
             "give this identity the right, or log in as another; the service's README names the rights"
@@ -67,6 +71,20 @@ fn advice(check: &Check) -> Option<String> {
     Some(format!("{} is needed for {}: {error}; {what_to_do}", check.name, check.needed_for))
 }
 
+/// Why something was not asked.
+fn skipped(visit: &Visit) -> Option<String> {
+    let mut why = None;
+    let names = visit.checks.iter().filter_map(|check| match check.answer {
+        Answer::Skipped(because) => {
+            why = Some(because);
+            Some(check.name)
+        }
+        _ => None,
+    });
+    let names: Vec<&str> = names.collect();
+    why.map(|why| format!("skipped {}: {why}", names.join(", ")))
+}
+
 fn skew(visit: &Visit) -> Option<String> {
     let (by, direction) = visit.skew.filter(|(by, _)| *by >= SKEW_THAT_MATTERS)?;
     let direction = if direction == Direction::Ahead { "ahead of" } else { "behind" };
@@ -80,8 +98,9 @@ pub(super) fn object(visit: &Visit) -> Value {
     let mut checks = Map::new();
     for check in &visit.checks {
         let answer = match &check.answer {
-            Ok(answer) => json!({ "ok": true, "answer": answer }),
-            Err(error) => json!({
+            Answer::Yes(answer) => json!({ "ok": true, "answer": answer }),
+            Answer::Skipped(why) => json!({ "ok": false, "skipped": why }),
+            Answer::No(error) => json!({
                 "ok": false,
                 "kind": error.kind().as_str(),
                 "message": error.to_string(),

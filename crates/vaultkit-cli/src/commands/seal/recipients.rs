@@ -1,11 +1,13 @@
-//! For whom `seal` seals: the key stores, public keys and the passphrase of the command line.
+//! For whom `seal` seals: the key stores, public keys and the passphrase of the command line, or those of an
+//! envelope of the configuration.
 
+use vaultkit::config::EnvelopePlan;
 use vaultkit::envelope::{Recipient, Recipients};
 
 use crate::app::App;
 use crate::args::SealForArgs;
 use crate::failure::Failure;
-use crate::store::{Missing, Store};
+use crate::store::{self, Missing, Store};
 use crate::who::{self, Who};
 
 /// For whom this run seals.
@@ -13,10 +15,15 @@ pub(super) struct Sealing {
     pub(super) recipients: Recipients,
     /// Names for people, the primary's first.
     pub(super) names: Vec<String>,
+    /// Whether all of them were to take part: a slot that is missing is then worth a warning.
+    pub(super) asks_all: bool,
 }
 
 impl Sealing {
     pub(super) fn read(app: &App<'_>, args: &SealForArgs) -> Result<Self, Failure> {
+        if let Some(plan) = app.envelope()? {
+            return Self::of_envelope(app, plan);
+        }
         let who = Who::read_all(app, &args.recipient)?;
         let passphrase = who::new_passphrase(args.passphrase, args.passphrase_fd)?;
         let is_for_people = !who.is_empty() || passphrase.is_some();
@@ -42,8 +49,20 @@ impl Sealing {
         names.extend(passphrase.iter().map(|_| "a passphrase".to_owned()));
         now.extend(passphrase.map(Recipient::passphrase));
         names.extend(later.iter().map(|store| format!("{} later", store.sealing_key())));
-        let recipients = policy(now, key_stores, &later, args.threshold)?;
-        Ok(Self { recipients, names })
+        let recipients = policy(now, key_stores, &later, args)?;
+        Ok(Self { recipients, names, asks_all: later.is_empty() })
+    }
+
+    fn of_envelope(app: &App<'_>, plan: &EnvelopePlan) -> Result<Self, Failure> {
+        let stores = Store::of_envelope(app, plan, plan.sealed_for())?;
+        let recipients = store::recipients(plan, &stores)?;
+        let later: Vec<&str> = plan.filled_later().collect();
+        let name = |store: &Store| {
+            let when = if later.iter().any(|name| store.is_called(name)) { " later" } else { "" };
+            format!("{}{when}", store.sealing_key())
+        };
+        let names = stores.iter().map(name).collect();
+        Ok(Self { recipients, names, asks_all: later.is_empty() })
     }
 }
 
@@ -51,10 +70,13 @@ fn policy(
     now: Vec<Recipient>,
     key_stores: usize,
     later: &[Store],
-    threshold: Option<usize>,
+    args: &SealForArgs,
 ) -> Result<Recipients, Failure> {
-    if let Some(needed) = threshold {
+    if let Some(needed) = args.threshold {
         return Ok(Recipients::threshold(needed, now));
+    }
+    if let Some(needed) = args.at_least {
+        return Ok(Recipients::at_least(needed, now));
     }
     if later.is_empty() {
         return Ok(Recipients::all(now));
