@@ -84,7 +84,7 @@ impl Login {
                 let secret_id = match secret_id {
                     SecretId::Plain(secret) => Some(secret.as_str()),
                     SecretId::Wrapped(wrapping) => {
-                        Some(self.unwrap(transport, wrapping).await?.as_str())
+                        Some(self.unwrap(transport, mount, wrapping).await?.as_str())
                     }
                     SecretId::File(_) => Some(proof.as_str()),
                     SecretId::None => None,
@@ -122,6 +122,7 @@ impl Login {
     async fn unwrap(
         &self,
         transport: &Transport,
+        mount: &VaultMount,
         wrapping: &SecureString,
     ) -> Result<&SecureString, VaultFailure> {
         #[derive(Deserialize)]
@@ -132,22 +133,59 @@ impl Login {
             return Ok(secret);
         }
         let token = Token::new(wrapping.as_str())?;
+        wraps_a_secret_id(transport, mount, wrapping).await?;
         let path = VaultMount::system().path(&["wrapping", "unwrap"])?;
         let request =
             Request { method: Method::POST, path, query: None, body: None, namespace: true };
         let sent = transport.send_patiently(&request, Some(&token)).await;
-        let answer = sent?.success().map_err(|failure| {
-            match failure.kind() {
-                VaultFailureKind::Rejected | VaultFailureKind::PermissionDenied => failure.explained(
-                    "the wrapped secret does not open: it has expired, or somebody else has unwrapped it; \
-                     find out who, and issue a new one",
-                ),
-                _ => failure,
-            }
-        })?;
-        let answer = VaultAnswer::new(answer);
+        let answer = VaultAnswer::new(sent?.success().map_err(does_not_open)?);
         let secret = SecureString::new(answer.data::<Data<'_>>()?.secret_id);
         Ok(self.unwrapped.get_or_init(|| secret))
+    }
+}
+
+/// Whoever caught a wrapping token can open it and wrap another secret for us. The server tells what made
+/// the token in hand, and only the role makes one around its own secret.
+async fn wraps_a_secret_id(
+    transport: &Transport,
+    mount: &VaultMount,
+    wrapping: &SecureString,
+) -> Result<(), VaultFailure> {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        token: &'a str,
+    }
+    #[derive(Deserialize)]
+    struct Data<'a> {
+        creation_path: &'a str,
+    }
+    let path = VaultMount::system().path(&["wrapping", "lookup"])?;
+    let body = buffer::json(&Body { token: wrapping.as_str() });
+    let request = Request { method: Method::POST, path, query: None, body, namespace: true };
+    let answer = transport.send(&request, None).await?.success().map_err(does_not_open)?;
+    let answer = VaultAnswer::new(answer);
+    let Data { creation_path } = answer.data()?;
+    // In a namespace its name may stand before it.
+    let roles = format!("/{}/role/", mount.auth());
+    let made_by_role = format!("/{creation_path}").contains(&roles)
+        && (creation_path.ends_with("/secret-id") || creation_path.ends_with("/custom-secret-id"));
+    if made_by_role {
+        return Ok(());
+    }
+    Err(VaultFailure::new(
+        VaultFailureKind::PermissionDenied,
+        "the wrapping token holds no secret of a role at this mount: somebody may have opened the right one and \
+         wrapped another secret; find out who, and issue a new one",
+    ))
+}
+
+fn does_not_open(failure: VaultFailure) -> VaultFailure {
+    match failure.kind() {
+        VaultFailureKind::Rejected | VaultFailureKind::PermissionDenied => failure.explained(
+            "the wrapped secret does not open: it has expired, or somebody else has unwrapped it, or an answer to \
+             this process was lost; find out which, and issue a new one",
+        ),
+        _ => failure,
     }
 }
 

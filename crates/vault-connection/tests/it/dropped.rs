@@ -1,9 +1,6 @@
 //! Callers that go away in the middle: a login goes on with the next one, and nothing is spent in vain.
 
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use vault_connection::{SecretId, VaultConnectionConfig, VaultCredentials, VaultFailureKind};
@@ -11,24 +8,7 @@ use vault_crypto_core::{Clock as _, SecureString, SystemClock};
 use vault_testkit::VirtualClock;
 use vault_testkit::proxy::{HttpFault, Match};
 
-use super::support::{app_role, ask, connect, count, proxy, role_at, server};
-
-/// What `work` answers if that takes no more than `times` polls, each after it was woken.
-async fn polled<F: Future>(work: F, times: usize) -> Option<F::Output> {
-    let (mut work, mut left) = (pin!(work), times);
-    poll_fn(|cx| {
-        if left == 0 {
-            return Poll::Ready(None);
-        }
-        left -= 1;
-        match work.as_mut().poll(cx) {
-            Poll::Ready(answer) => Poll::Ready(Some(answer)),
-            Poll::Pending if left == 0 => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
-        }
-    })
-    .await
-}
+use super::support::{app_role, ask, connect, count, polled, proxy, role_at, server};
 
 /// A role and a wrapping token around a secret that is good for one login.
 fn wrapped_once(role: &str) -> VaultCredentials {

@@ -65,6 +65,21 @@ async fn by_a_wrapped_secret_which_opens_once() {
     assert!(failure.to_string().contains("somebody else has unwrapped it"), "{failure}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrapped_secret_that_somebody_wrapped_anew_is_not_used() {
+    let (role_id, secret) = role_at("approle", "rewrapped", &[]);
+    let wrap = ["write", "-wrap-ttl=60s", "-field=wrapping_token", "sys/wrapping/wrap"];
+    let wrapping = ask(server(), &[&wrap[..], &[&format!("secret_id={secret}")]].concat());
+    let secret = SecretId::Wrapped(SecureString::new(wrapping));
+    let login = VaultCredentials::app_role(role_id, secret).unwrap();
+    let proxy = proxy();
+    let connection = connect(VaultConnectionConfig::new(proxy.url(), login)).await;
+    let failure = connection.log_in().await.unwrap_err();
+    assert_eq!(failure.to_error(Operation::LogIn).kind(), ErrorKind::PermissionDenied);
+    assert!(failure.to_string().contains("wrapped another secret"), "{failure}");
+    assert_eq!((count(&proxy, "/unwrap"), count(&proxy, "/login")), (0, 0));
+}
+
 /// A token signed by a key of the server's own Transit, so that no signing is needed here.
 struct Issuer {
     key: &'static str,

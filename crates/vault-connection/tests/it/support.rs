@@ -1,6 +1,9 @@
 //! A server, roles on it, and a proxy that counts what it is asked.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, LazyLock};
+use std::task::Poll;
 
 use vault_connection::{
     SecretId, VaultConnection, VaultConnectionConfig, VaultCredentials, VaultMount,
@@ -86,4 +89,21 @@ pub(crate) async fn connect(config: VaultConnectionConfig) -> VaultConnection {
 /// How often the proxy saw a path with this end.
 pub(crate) fn count(proxy: &FaultProxy, end: &str) -> usize {
     proxy.calls().iter().filter(|call| call.path.ends_with(end)).count()
+}
+
+/// What `work` answers if that takes no more than `times` polls, each after it was woken.
+pub(crate) async fn polled<F: Future>(work: F, times: usize) -> Option<F::Output> {
+    let (mut work, mut left) = (pin!(work), times);
+    poll_fn(|cx| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        match work.as_mut().poll(cx) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
 }

@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use vault_connection::{VaultConnectionConfig, VaultCredentials, VaultFailureKind};
 use vault_crypto_core::{ErrorKind, Operation};
+use vault_testkit::proxy::{Answer, HttpFault, Match};
 
-use super::support::{app_role, app_role_at, ask, connect, count, mount, proxy, server};
+use super::support::{app_role, app_role_at, ask, connect, count, mount, polled, proxy, server};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_expires_in_mid_use_is_replaced() {
     let proxy = proxy();
-    let credentials = app_role("expires", &["token_ttl=1s", "token_max_ttl=1s"]);
+    let credentials = app_role("expires", &["token_ttl=2s", "token_max_ttl=2s"]);
     let connection = connect(VaultConnectionConfig::new(proxy.url(), credentials)).await;
     connection.who_am_i().await.unwrap();
-    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    tokio::time::sleep(Duration::from_millis(3_500)).await;
     connection.who_am_i().await.unwrap();
     assert_eq!(count(&proxy, "/login"), 2);
 }
@@ -37,6 +38,30 @@ async fn many_requests_with_a_revoked_token_cause_one_login() {
         asked.await.unwrap().unwrap();
     }
     assert_eq!(count(&proxy, "/login"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_of_a_token_that_was_replaced_meanwhile_is_not_looked_into() {
+    let proxy = proxy();
+    ask(server(), &["auth", "enable", "-path=replaced", "approle"]);
+    let connection = VaultConnectionConfig::new(proxy.url(), app_role_at("replaced", "app", &[]));
+    let connection = connect(connection).await;
+    connection.get(&mount("sys"), &["mounts"]).await.unwrap();
+    ask(server(), &["token", "revoke", "-mode=path", "auth/replaced"]);
+    // As older servers word it.
+    let refused = Answer::json(403, r#"{"errors":["permission denied"]}"#);
+    for path in ["sys/mounts", "sys/policy"] {
+        proxy.on(Match::path(path)).fault(HttpFault::Answer(refused.clone()));
+    }
+    let system = mount("sys");
+    let mut late = Box::pin(connection.get(&system, &["policy"]));
+    while count(&proxy, "sys/policy") == 0 {
+        assert!(polled(&mut late, 1).await.is_none());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    connection.get(&system, &["mounts"]).await.unwrap();
+    late.await.unwrap();
+    assert_eq!((count(&proxy, "/lookup-self"), count(&proxy, "/login")), (1, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
