@@ -76,9 +76,8 @@ impl LocalKms {
         let key = root.file_key(loaded.store_id);
         let bytes = container::encode(&header, &key, &loaded.keys, self.disk.random.as_ref())?;
         let name = to.file_name().ok_or_else(|| refuse_target(to))?;
-        refuse_existing(to)?;
-        files::replace(files::parent(to), name, &bytes, self.disk.random.as_ref())
-            .map_err(|error| error.of_user(to))
+        files::create(files::parent(to), name, &bytes, self.disk.random.as_ref())
+            .map_err(|error| if error.is_taken() { taken(to) } else { error.of_user(to) })
     }
 
     /// Makes the store of `config` hold what the backup `from` holds.
@@ -96,7 +95,7 @@ impl LocalKms {
         let backup = read_backup(from, passphrase, &config.memory)?;
         files::create_folder(&config.dir)?;
         let lock = pollster::block_on(StoreLock::acquire(&config.dir, config.clock.as_ref()))?;
-        let disk =
+        let mut disk =
             Disk::create(config.dir, config.master, config.cost, config.random, config.memory)?;
         let found = look(&disk)?;
         check(&found, &backup, options)?;
@@ -109,6 +108,7 @@ impl LocalKms {
         let generation = generation.ok_or_else(|| limit("too many changes"))?;
         let mut keys = backup.keys;
         record::destroy_due(&mut keys, record::millis(config.clock.now()));
+        disk.write_new_master()?;
         let loaded = disk.store(&lock, backup.store_id, generation, protection, keys)?;
         Ok(Self::new(disk, config.clock, config.cost, loaded))
     }
@@ -177,8 +177,12 @@ fn refuse_existing(path: &Path) -> Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(user_io(path, "write", error)),
-        Ok(_) => Err(conflict(format!("{} exists already; name a new file", path.display()))),
+        Ok(_) => Err(taken(path)),
     }
+}
+
+fn taken(path: &Path) -> CryptoError {
+    conflict(format!("{} exists already; name a new file", path.display()))
 }
 
 fn refuse_target(path: &Path) -> CryptoError {

@@ -100,9 +100,10 @@ impl LocalKms {
             keys.insert(name, record::Key::create(&first, now, material)?);
         }
         let store_id = StoreId::generate(config.random.as_ref())?;
-        let disk =
+        let mut disk =
             Disk::create(config.dir, config.master, config.cost, config.random, config.memory)?;
         let protection = disk.new_protection()?;
+        disk.write_new_master()?;
         let loaded = disk.store(&lock, store_id, 1, protection, keys)?;
         Ok((Self::new(disk, config.clock, config.cost, loaded), Created::Now))
     }

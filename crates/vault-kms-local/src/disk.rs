@@ -24,6 +24,8 @@ pub(crate) struct Disk {
     /// Where keys lie while they are at hand.
     pub(crate) pool: LockedPool,
     master: Master,
+    /// The master secret was drawn and its file is not written yet.
+    master_is_new: bool,
 }
 
 /// What was read, authenticated.
@@ -47,10 +49,11 @@ impl Disk {
         pool: LockedPool,
     ) -> Result<Self> {
         let master = Master::load(source, cost, &dir, &pool)?;
-        Ok(Self { dir, random, pool, master })
+        Ok(Self { dir, random, pool, master, master_is_new: false })
     }
 
-    /// For a store to be made; the caller holds the lock.
+    /// For a store to be made; the caller holds the lock. Nothing is written yet: see
+    /// [`write_new_master`](Self::write_new_master).
     pub(crate) fn create(
         dir: PathBuf,
         source: MasterSource,
@@ -58,8 +61,19 @@ impl Disk {
         random: Arc<dyn RandomSource>,
         pool: LockedPool,
     ) -> Result<Self> {
-        let master = Master::load_or_create(source, cost, &dir, random.as_ref(), &pool)?;
-        Ok(Self { dir, random, pool, master })
+        let (master, master_is_new) =
+            Master::load_or_draw(source, cost, &dir, random.as_ref(), &pool)?;
+        Ok(Self { dir, random, pool, master, master_is_new })
+    }
+
+    /// Writes the master secret where it was just drawn. That comes before the first
+    /// [`store`](Self::store): no key file may be under a secret that nobody has.
+    pub(crate) fn write_new_master(&mut self) -> Result<()> {
+        if self.master_is_new {
+            self.master.write_file(&self.dir, self.random.as_ref())?;
+            self.master_is_new = false;
+        }
+        Ok(())
     }
 
     /// The material of a new version.

@@ -210,7 +210,38 @@ pub(crate) fn replace(
     platform::sync_dir(dir).map_err(ReplaceError::Io)
 }
 
-/// Why [`replace`] failed; the caller knows whether the file is the store's or the user's.
+/// Puts `bytes` into the new file `dir/name`, whole or not at all, and never over one that somebody made
+/// meanwhile.
+pub(crate) fn create(
+    dir: &Path,
+    name: &OsStr,
+    bytes: &[u8],
+    random: &dyn RandomSource,
+) -> Result<(), ReplaceError> {
+    let mut salt = [0; 8];
+    random.fill(&mut salt).map_err(ReplaceError::Random)?;
+    let temp = temporary_path(dir, name, &salt);
+    let written = write_new(&temp, bytes).and_then(|()| link_new(&temp, &dir.join(name), bytes));
+    let removed = fs::remove_file(&temp);
+    written.and(removed).and_then(|()| platform::sync_dir(dir)).map_err(ReplaceError::Io)
+}
+
+/// Unlike a rename, a link does not replace what is there.
+fn link_new(temp: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match fs::hard_link(temp, path) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported
+            ) =>
+        {
+            write_new(path, bytes) // a file system that has no links
+        }
+        linked => linked,
+    }
+}
+
+/// Why [`replace`] or [`create`] failed; the caller knows whether the file is the store's or the user's.
 #[derive(Debug)]
 pub(crate) enum ReplaceError {
     Random(vault_crypto_core::CryptoError),
@@ -218,6 +249,11 @@ pub(crate) enum ReplaceError {
 }
 
 impl ReplaceError {
+    /// The name is somebody else's already.
+    pub(crate) fn is_taken(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::AlreadyExists)
+    }
+
     pub(crate) fn of_store(self, path: &Path) -> vault_crypto_core::CryptoError {
         match self {
             Self::Random(error) => error,
@@ -251,4 +287,22 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = options.open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use vault_crypto_core::SystemRandom;
+
+    use super::*;
+
+    #[test]
+    fn a_new_file_never_takes_the_place_of_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let (random, name) = (SystemRandom::new(), OsStr::new("backup"));
+        create(folder.path(), name, b"first", &random).unwrap();
+        let refused = create(folder.path(), name, b"second", &random).unwrap_err();
+        assert!(refused.is_taken());
+        assert_eq!(fs::read(folder.path().join(name)).unwrap(), b"first");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
+    }
 }

@@ -92,26 +92,36 @@ impl Master {
         }
     }
 
-    /// Reads the secret, or makes its file. The caller holds the store's lock.
-    pub(crate) fn load_or_create(
+    /// Reads the secret, or draws the one of a new file; whether it was drawn and is still to be
+    /// [written](Self::write_file). The caller holds the store's lock.
+    pub(crate) fn load_or_draw(
         source: MasterSource,
         cost: Argon2Params,
         dir: &Path,
         random: &dyn RandomSource,
         pool: &LockedPool,
-    ) -> Result<Self> {
-        match source {
+    ) -> Result<(Self, bool)> {
+        let found = match source {
             MasterSource::File => match Self::from_file(dir, pool)? {
-                Some(found) => Ok(found),
-                None => Self::create_file(dir, random, pool),
+                Some(found) => found,
+                None => return Ok((Self::Secret(Material::generate(pool, random)?), true)),
             },
             MasterSource::Passphrase(text) => {
                 check_new_passphrase(&text)?;
                 cost::check(&cost)?;
-                Self::from_outside(MasterSource::Passphrase(text), cost, pool)
+                Self::from_outside(MasterSource::Passphrase(text), cost, pool)?
             }
-            other => Self::from_outside(other, cost, pool),
-        }
+            other => Self::from_outside(other, cost, pool)?,
+        };
+        Ok((found, false))
+    }
+
+    /// Writes a secret that was drawn into its file.
+    pub(crate) fn write_file(&self, dir: &Path, random: &dyn RandomSource) -> Result<()> {
+        let Self::Secret(secret) = self else { return Ok(()) };
+        let encoded = text::encode(&secret.duplicate()?);
+        files::replace(dir, files::MASTER_FILE.as_ref(), &encoded, random)
+            .map_err(|error| error.of_store(&dir.join(files::MASTER_FILE)))
     }
 
     fn from_file(dir: &Path, pool: &LockedPool) -> Result<Option<Self>> {
@@ -124,15 +134,6 @@ impl Master {
             ))
         })?;
         Ok(Some(Self::Secret(keep(pool, &secret)?)))
-    }
-
-    fn create_file(dir: &Path, random: &dyn RandomSource, pool: &LockedPool) -> Result<Self> {
-        let mut secret = SecureBytes::zeroed(SECRET_LEN);
-        random.fill(secret.as_mut_slice())?;
-        let encoded = text::encode(&secret);
-        files::replace(dir, files::MASTER_FILE.as_ref(), &encoded, random)
-            .map_err(|error| error.of_store(&dir.join(files::MASTER_FILE)))?;
-        Ok(Self::Secret(keep(pool, &secret)?))
     }
 
     fn from_outside(source: MasterSource, cost: Argon2Params, pool: &LockedPool) -> Result<Self> {

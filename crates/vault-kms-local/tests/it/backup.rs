@@ -68,6 +68,47 @@ fn a_backup_is_never_written_over_a_file_nor_under_a_guessable_passphrase() {
 }
 
 #[test]
+fn of_backups_into_one_file_at_once_one_is_written_and_the_others_are_told() {
+    let (store, kms) = Store::new();
+    let file = store.beside("backup");
+    let start = std::sync::Barrier::new(4);
+    let outcomes: Vec<_> = std::thread::scope(|scope| {
+        let backup = || {
+            start.wait();
+            kms.backup(&file, &passphrase(WORDS))
+        };
+        let running: Vec<_> = (0..4).map(|_| scope.spawn(backup)).collect();
+        running.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
+    for refused in outcomes.into_iter().filter(Result::is_err) {
+        assert_eq!(kind(refused), ErrorKind::Conflict);
+    }
+    restore(&Store::absent(), &file, RestoreOptions::new()).unwrap();
+    let left = fs::read_dir(file.parent().unwrap()).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 2, "the store and the backup: {left:?}");
+}
+
+#[test]
+fn a_restore_that_is_refused_makes_no_master_secret() {
+    let (store, kms) = Store::new();
+    let file = store.beside("backup");
+    kms.backup(&file, &passphrase(WORDS)).unwrap();
+    let master = fs::read(store.file("master")).unwrap();
+    fs::remove_file(store.file("master")).unwrap();
+    let refused = restore(&store, &file, RestoreOptions::new());
+    assert_eq!(kind(refused), ErrorKind::StoreDamaged);
+    assert!(!store.file("master").exists());
+    // Whoever finds the old one puts it back, and all is as before.
+    let mut options = fs::OpenOptions::new();
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut written = options.write(true).create_new(true).open(store.file("master")).unwrap();
+    std::io::Write::write_all(&mut written, &master).unwrap();
+    assert_eq!(store.open().unwrap().store_id(), kms.store_id());
+}
+
+#[test]
 fn every_damaged_backup_is_refused_and_changes_nothing() {
     let (store, kms) = Store::new();
     let file = store.beside("backup");
