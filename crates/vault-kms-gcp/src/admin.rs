@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use futures_util::StreamExt as _;
 use gcloud_sdk::google::cloud::kms::v1::crypto_key::CryptoKeyPurpose;
 use gcloud_sdk::google::cloud::kms::v1::crypto_key_version::{
     CryptoKeyVersionAlgorithm as Algorithm, CryptoKeyVersionState as State,
@@ -172,10 +173,12 @@ impl KmsAdmin for GcpKmsProvider {
             let after = after.map(|after| KeyName::parse(after, &self.ring)).transpose()?;
             let keys = call.keys(&self.ring).await?;
             let beyond = |name: &KeyName| after.as_ref().is_none_or(|a| name.as_str() > a.as_str());
+            let keys = keys.into_iter().filter(|(name, _)| beyond(name));
+            let mut described = call.all_with_versions(keys);
             let mut page = Vec::new();
-            for (name, key) in keys.into_iter().filter(|(name, _)| beyond(name)) {
+            while let Some(described) = described.next().await {
                 // Keys of other kinds are left out.
-                page.extend(call.with_versions(&name, key).await?.told().ok());
+                page.extend(described?.told().ok());
                 if page.len() == limit.min(MAX_PAGE) {
                     break;
                 }

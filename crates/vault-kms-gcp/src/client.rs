@@ -2,6 +2,7 @@
 //!
 //! Left to others: what the calls mean. Nothing here or in the SDK repeats a call.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use gcloud_sdk::google::cloud::kms::v1::key_management_service_client::KeyManagementServiceClient;
 #[cfg(feature = "admin")]
 use gcloud_sdk::google::iam::v1::iam_policy_client::IamPolicyClient;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Extensions, Request, Response, Status};
@@ -88,15 +90,35 @@ impl Call<'_> {
     /// Makes one request of the KMS. `field` names the field of `message` that holds `resource`.
     pub(crate) async fn kms<M, A>(
         &self,
-        (field, resource): (&str, &str),
+        named: (&str, &str),
         message: M,
         method: impl AsyncFnOnce(&mut Kms, Request<M>) -> Result<Response<A>, Status>,
     ) -> Result<Response<A>, Status> {
-        let asking = async {
-            let request = self.request(field, resource, message).await?;
+        let until = self.next_limit();
+        // Pinned where it is: this future is large, and a parameter would be copied.
+        let asking = pin!(async {
+            let request = self.request(named, message).await?;
             method(&mut Kms::new(self.client.transport()), request).await
-        };
-        self.in_time(asking).await
+        });
+        timeout_at(until, asking).await.unwrap_or_else(late)
+    }
+
+    /// The same for what changes something: a request that reaches the service after its time, for whom nobody
+    /// waits any more, is not to be done.
+    #[cfg(feature = "admin")]
+    pub(crate) async fn change<M, A>(
+        &self,
+        named: (&str, &str),
+        message: M,
+        method: impl AsyncFnOnce(&mut Kms, Request<M>) -> Result<Response<A>, Status>,
+    ) -> Result<Response<A>, Status> {
+        let until = self.next_limit();
+        let left = until.saturating_duration_since(Instant::now());
+        self.kms(named, message, async |kms, mut request| {
+            request.set_timeout(left);
+            method(kms, request).await
+        })
+        .await
     }
 
     /// The same of the policies of who may do what.
@@ -107,19 +129,20 @@ impl Call<'_> {
         message: M,
         method: impl AsyncFnOnce(&mut Iam, Request<M>) -> Result<Response<A>, Status>,
     ) -> Result<Response<A>, Status> {
-        let asking = async {
-            let request = self.request("resource", resource, message).await?;
+        let until = self.next_limit();
+        let asking = pin!(async {
+            let mut request = self.request(("resource", resource), message).await?;
+            request.set_timeout(until.saturating_duration_since(Instant::now()));
             method(&mut Iam::new(self.client.transport()), request).await
-        };
-        self.in_time(asking).await
+        });
+        timeout_at(until, asking).await.unwrap_or_else(late)
     }
 
-    /// Proves that there is a token. `false` where a transport of the caller's has a login of its own, which
-    /// is not to be known here.
-    pub(crate) async fn log_in(&self) -> Result<bool> {
-        let Some(login) = &self.client.login else { return Ok(false) };
-        let fetched = self.in_time(login.headers()).await;
-        fetched.map(|_| true).map_err(|status| classify(&status, Verb::Other))
+    /// Proves that there is a token, where this crate logs in.
+    pub(crate) async fn log_in(&self) -> Result<()> {
+        let Some(login) = &self.client.login else { return Ok(()) };
+        let fetched = timeout_at(self.next_limit(), login.headers()).await.unwrap_or_else(late);
+        fetched.map(drop).map_err(|status| classify(&status, Verb::Other))
     }
 
     /// What is left of the call's time.
@@ -127,12 +150,16 @@ impl Call<'_> {
         self.until.saturating_duration_since(Instant::now())
     }
 
+    /// When the next request must have ended: at its own limit, or at the call's deadline if that is sooner.
+    fn next_limit(&self) -> Instant {
+        self.until.min(Instant::now() + self.client.read_timeout)
+    }
+
     /// A request with the login, and with the header that brings it to the right region
     /// (<https://google.aip.dev/client-libraries/4222>).
     async fn request<M>(
         &self,
-        field: &str,
-        resource: &str,
+        (field, resource): (&str, &str),
         message: M,
     ) -> Result<Request<M>, Status> {
         let mut metadata = MetadataMap::with_capacity(8);
@@ -143,23 +170,12 @@ impl Call<'_> {
         if let Ok(value) = MetadataValue::try_from(routing(field, resource)) {
             metadata.insert(ROUTING, value);
         }
-        let mut request = Request::from_parts(metadata, Extensions::default(), message);
-        // The service need not work on for whom nobody waits.
-        request.set_timeout(self.left());
-        Ok(request)
+        Ok(Request::from_parts(metadata, Extensions::default(), message))
     }
+}
 
-    /// One timer for a request: its own limit, or the call's deadline if that is sooner.
-    async fn in_time<T>(
-        &self,
-        asking: impl Future<Output = Result<T, Status>>,
-    ) -> Result<T, Status> {
-        let until = self.until.min(Instant::now() + self.client.read_timeout);
-        match timeout_at(until, asking).await {
-            Ok(answered) => answered,
-            Err(_) => Err(Status::deadline_exceeded("")),
-        }
-    }
+fn late<T>(_: Elapsed) -> Result<T, Status> {
+    Err(Status::deadline_exceeded(""))
 }
 
 /// `field=resource`, percent-encoded: all but letters, digits and `-_.~` (RFC 3986, section 2.3).

@@ -2,8 +2,12 @@
 //!
 //! Google keeps states and dates of *versions*, not of keys: a key is what its versions are.
 
+#[cfg(feature = "admin")]
+use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
+#[cfg(feature = "admin")]
+use futures_util::stream::{self, Stream, StreamExt as _};
 use gcloud_sdk::google::cloud::kms::v1 as kms;
 use kms::crypto_key::{CryptoKeyPurpose, RotationSchedule};
 use kms::crypto_key_version::{
@@ -17,6 +21,9 @@ use crate::names::{self, KeyName};
 use crate::pages::Pages;
 
 const PAGE: i32 = 1_000;
+/// Keys of a list that are described at a time.
+#[cfg(feature = "admin")]
+const AT_ONCE: usize = 16;
 
 /// A key and all its versions, oldest first.
 pub(crate) struct Described {
@@ -78,6 +85,18 @@ impl Call<'_> {
     ) -> Result<Described> {
         let versions = self.versions(name).await?;
         Ok(Described { name: name.clone(), key, versions })
+    }
+}
+
+#[cfg(feature = "admin")]
+impl<'a> Call<'a> {
+    /// The same of many keys, in their order, some of them at a time: a ring may have thousands.
+    pub(crate) fn all_with_versions(
+        self,
+        keys: impl Iterator<Item = (KeyName, kms::CryptoKey)> + Send + 'a,
+    ) -> Pin<Box<dyn Stream<Item = Result<Described>> + Send + 'a>> {
+        let describe = move |(name, key)| async move { self.with_versions(&name, key).await };
+        Box::pin(stream::iter(keys).map(describe).buffered(AT_ONCE))
     }
 }
 

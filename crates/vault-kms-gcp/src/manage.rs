@@ -66,7 +66,7 @@ impl Call<'_> {
             key_ring: Some(kms::KeyRing::default()),
         };
         let named = ("parent", ring.location());
-        Ok(self.kms(named, message, Kms::create_key_ring).await.map_err(failed)?.into_inner())
+        Ok(self.change(named, message, Kms::create_key_ring).await.map_err(failed)?.into_inner())
     }
 
     pub(crate) async fn ring(&self, ring: &RingName) -> Result<kms::KeyRing> {
@@ -138,7 +138,7 @@ impl Call<'_> {
             ..Default::default()
         };
         let named = ("parent", name.ring());
-        let made = self.kms(named, message, Kms::create_crypto_key).await;
+        let made = self.change(named, message, Kms::create_crypto_key).await;
         let made = made.map_err(failed)?.into_inner();
         let first = self.first_version(name, &made, clock).await;
         let version = first.map_err(|error| {
@@ -175,7 +175,7 @@ impl Call<'_> {
             crypto_key_version: Some(kms::CryptoKeyVersion::default()),
         };
         let named = ("parent", name.as_str());
-        let made = self.kms(named, message, Kms::create_crypto_key_version).await;
+        let made = self.change(named, message, Kms::create_crypto_key_version).await;
         let made = made.map_err(failed)?.into_inner();
         let ready = match describe::version(name, &made) {
             Ok(version) => self.generated(name, version, clock).await,
@@ -224,7 +224,7 @@ impl Call<'_> {
             crypto_key_version_id: number.to_string(),
         };
         let named = ("name", name.as_str());
-        let answer = self.kms(named, message, Kms::update_crypto_key_primary_version).await;
+        let answer = self.change(named, message, Kms::update_crypto_key_primary_version).await;
         let primary = answer.map_err(failed)?.into_inner().primary;
         let is_primary = primary.is_some_and(|version| version.name == name.version(number));
         if is_primary { Ok(()) } else { Err(broken_answer("another version became the primary")) }
@@ -242,7 +242,7 @@ impl Call<'_> {
             update_mask: Some(mask(&["state"])),
         };
         let named = ("crypto_key_version.name", version.as_str());
-        self.kms(named, message, Kms::update_crypto_key_version).await.map_err(failed)?;
+        self.change(named, message, Kms::update_crypto_key_version).await.map_err(failed)?;
         Ok(())
     }
 
@@ -251,7 +251,7 @@ impl Call<'_> {
         let version = name.version(number);
         let message = kms::DestroyCryptoKeyVersionRequest { name: version.clone() };
         let named = ("name", version.as_str());
-        let answer = self.kms(named, message, Kms::destroy_crypto_key_version).await;
+        let answer = self.change(named, message, Kms::destroy_crypto_key_version).await;
         describe::version(name, answer.map_err(failed)?.get_ref())
     }
 
@@ -260,7 +260,7 @@ impl Call<'_> {
         let version = name.version(number);
         let message = kms::RestoreCryptoKeyVersionRequest { name: version.clone() };
         let named = ("name", version.as_str());
-        self.kms(named, message, Kms::restore_crypto_key_version).await.map_err(failed)?;
+        self.change(named, message, Kms::restore_crypto_key_version).await.map_err(failed)?;
         Ok(())
     }
 
@@ -292,7 +292,7 @@ impl Call<'_> {
         let message =
             kms::UpdateCryptoKeyRequest { crypto_key: Some(key), update_mask: Some(mask(fields)) };
         let named = ("crypto_key.name", name.as_str());
-        self.kms(named, message, Kms::update_crypto_key).await.map_err(failed)?;
+        self.change(named, message, Kms::update_crypto_key).await.map_err(failed)?;
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use gcloud_sdk::google::cloud::kms::v1 as kms;
 use kms::crypto_key::CryptoKeyPurpose as Purpose;
 use kms::crypto_key_version::{
@@ -100,9 +101,10 @@ impl CloudKmsClient {
     pub async fn list_keys(&self, key_ring: &str) -> Result<Vec<CryptographicKey>> {
         let ring = self.ring_name(key_ring)?;
         self.logged("ListCryptoKeys", Operation::ListKeys, ring.as_str(), async |call| {
+            let mut described = call.all_with_versions(call.keys(&ring).await?.into_iter());
             let mut keys = Vec::new();
-            for (name, key) in call.keys(&ring).await? {
-                keys.push(call.with_versions(&name, key).await?.into());
+            while let Some(described) = described.next().await {
+                keys.push(described?.into());
             }
             Ok(keys)
         })

@@ -1,14 +1,17 @@
 //! A key's life: versions, states and dates as the service tells them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use vault_crypto_core::{
     Clock, ErrorKind, KeyConfig, KeySpec, KeyState, KmsAdmin, KmsProvider, RotateOptions,
     SystemClock,
 };
+use vault_kms_gcp::GcpKmsProvider;
 use vault_testkit::fakes::google::FakeCloudKms;
+use vault_testkit::proxy::{FaultProxy, HttpFault, Match};
 
-use super::support::{DAY, Service, client, context, kind, sentence};
+use super::support::{DAY, Service, at, client, context, kind, sentence};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn versions_states_and_dates_are_the_services_own() {
@@ -250,4 +253,26 @@ async fn lists_without_end_are_an_error() {
     assert!(service.fake.calls().len() < 12, "{:?}", service.fake.calls());
     service.fake.never_end_lists(false);
     assert_eq!(service.kms.list_keys(None, 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_list_is_described_in_its_order_and_in_time() {
+    let service = Service::start().await;
+    for number in 0..40 {
+        service.key(&format!("key-{number:02}")).await;
+    }
+    let proxy = FaultProxy::start(service.fake.endpoint().as_str()).unwrap();
+    proxy.on(Match::any()).always().fault(HttpFault::Latency(Duration::from_millis(50)));
+    // One after another they would take two seconds and more.
+    let config = at(&proxy.url()).with_call_timeout(Duration::from_millis(1_500));
+    let kms = Arc::new(GcpKmsProvider::connect(config).await.unwrap());
+    let names = |keys: Vec<vault_crypto_core::KeyInfo>| -> Vec<String> {
+        keys.iter().map(|key| key.key_id.as_str().rsplit('/').next().unwrap().to_owned()).collect()
+    };
+    let all = names(kms.list_keys(None, 1_000).await.unwrap());
+    let expected: Vec<_> = (0..40).map(|number| format!("key-{number:02}")).collect();
+    assert_eq!(all, expected);
+    let after = vault_crypto_core::KeyId::new("key-10");
+    assert_eq!(names(kms.list_keys(Some(&after), 3).await.unwrap()), expected[11..14]);
+    assert_eq!(client(&kms).list_keys("prod").await.unwrap().len(), 40);
 }

@@ -56,11 +56,11 @@ impl Service {
         let mut state = self.state();
         state.catch_up();
         let login = login(&state, &metadata);
-        let params = text(&metadata, "x-goog-request-params");
+        let params = metadata.get("x-goog-request-params").and_then(|value| value.to_str().ok());
         self.calls().push(Call {
             method: method.name.to_owned(),
             name: name.to_owned(),
-            request_params: params.clone(),
+            request_params: params.map(str::to_owned),
             account: login.as_ref().ok().cloned().flatten(),
         });
         let failure = state.knobs.take_failure(method.name);
@@ -69,7 +69,7 @@ impl Service {
         }
         login?;
         if state.knobs.params_required {
-            check_params(params.as_deref(), field, name)?;
+            check_params(params, field, name)?;
         }
         let permission = permission(method.permission, name);
         if state.knobs.denied.contains(&permission) {
