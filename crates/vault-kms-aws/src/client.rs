@@ -43,7 +43,7 @@ impl Connection {
     /// Builds the clients; asks nobody, unless the region has to be found out from the machine.
     pub(crate) async fn open(config: AwsKmsConfig) -> Result<Self> {
         config.check()?;
-        let logins = Logins::new(config.clock.clone(), config.call_timeout);
+        let logins = logins(&config)?;
         let can_log_in_anew = config.credentials.can_change();
         let (endpoint, sts_endpoint) = (config.endpoint.clone(), config.sts_endpoint.clone());
         let calls = timeouts(&config).build();
@@ -66,7 +66,7 @@ impl Connection {
         let mut calls =
             old.timeout_config().cloned().unwrap_or_else(|| TimeoutConfig::builder().build());
         calls.take_defaults_from(&timeouts(config).build());
-        let logins = Logins::new(config.clock.clone(), config.call_timeout);
+        let logins = logins(config)?;
         let new = old.to_builder().retry_config(RetryConfig::disabled()).timeout_config(calls);
         let new = new.identity_cache(logins.clone());
         let region = old.region().map(|region| region.as_ref().to_owned());
@@ -224,6 +224,10 @@ fn checked(
     provider: impl aws_credential_types::provider::ProvideCredentials + 'static,
 ) -> SharedCredentialsProvider {
     SharedCredentialsProvider::new(Checked(SharedCredentialsProvider::new(provider)))
+}
+
+fn logins(config: &AwsKmsConfig) -> Result<Logins> {
+    Logins::new(config.clock.clone(), &*config.random, config.call_timeout)
 }
 
 fn timeouts(config: &AwsKmsConfig) -> TimeoutConfigBuilder {

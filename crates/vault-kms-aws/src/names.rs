@@ -122,9 +122,16 @@ fn is_of(asked: &KeyId, canonical: &KeyId) -> bool {
         Some(Name::KeyId) => {
             canonical.as_str().rsplit_once(":key/").is_some_and(|(_, id)| id == asked.as_str())
         }
-        Some(Name::Alias | Name::AliasArn { .. }) => true,
+        Some(Name::Alias) => true,
+        // An alias stands for a key of its own account and region.
+        Some(Name::AliasArn { .. }) => owner(asked) == owner(canonical),
         None => false,
     }
+}
+
+/// Partition, region and account of an ARN.
+fn owner(arn: &KeyId) -> Option<&str> {
+    arn.as_str().rsplit_once(':').map(|(owner, _)| owner)
 }
 
 /// Checks the wanted name of a new key and gives the alias that stands for it.
@@ -217,7 +224,11 @@ mod tests {
         let bare = KeyId::from("1234abcd-12ab-34cd-56ef-1234567890ab");
         assert_eq!(answered(op, &bare, Some(ARN)).expect("its id"), ARN.into());
         assert_eq!(answered(op, &"alias/x".into(), Some(ARN)).expect("an alias"), ARN.into());
+        let alias = "arn:aws:kms:eu-west-1:111122223333:alias/x";
+        assert_eq!(answered(op, &alias.into(), Some(ARN)).expect("an alias"), ARN.into());
+        let elsewhere = ARN.replace("111122223333", "444455556666");
         for (asked, answer) in [
+            (alias, Some(&*elsewhere)),
             (ARN, Some(other)),
             (bare.as_str(), Some(other)),
             (ARN, None),

@@ -1,8 +1,9 @@
 //! Keeps the credentials of every login, so that one login serves all callers.
 //!
 //! The SDK has such a cache. With it each of those who wait for a login that fails begins another one, a login ends
-//! with the caller who began it, and a clock that is wrong costs a login for each call. Left to others: how to log in
-//! ([`login`](crate::login) and the SDK), and which refusals ask for a new login ([`error`](crate::error)).
+//! with the caller who began it, a clock that is wrong costs a login for each call, and nobody logs in before the
+//! last moment, when STS may be away. Left to others: how to log in ([`login`](crate::login) and the SDK), and which
+//! refusals ask for a new login ([`error`](crate::error)).
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,12 +20,19 @@ use aws_smithy_runtime_api::client::identity::{
 };
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
-use vault_crypto_core::{Clock, ErrorKind};
+use vault_crypto_core::{Clock, ErrorKind, RandomSource, Result};
 
 use crate::error::{Fault, of_login};
 
-/// How long before their end credentials are renewed, so that none ends on its way.
+/// How long before their end credentials are used no more, so that none ends on its way.
 const MARGIN: Duration = Duration::from_secs(10);
+/// How long before their end they are renewed at the latest, if that can be had at once; and a minute more, of which
+/// each process takes another part, because many began at the same time.
+const EARLY: Duration = Duration::from_secs(240);
+/// The shortest time between two logins ahead of time.
+const EARLY_PAUSE: Duration = Duration::from_secs(60);
+/// How long the one caller who renews them ahead of time waits for that.
+const EARLY_WAIT: Duration = Duration::from_secs(1);
 /// How long credentials serve that do not say it: a file or a variable may hold others meanwhile.
 const UNSAID: Duration = Duration::from_secs(900);
 /// The shortest time from a login that did not help to the next: one that was refused, or whose credentials were.
@@ -38,6 +46,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     /// How long one login may take.
     patience: Duration,
+    /// How long before their end credentials are renewed.
+    early: Duration,
     state: Mutex<State>,
 }
 
@@ -49,11 +59,25 @@ struct State {
     kept: HashMap<IdentityCachePartition, Kept>,
 }
 
-/// A login, under way or over.
+/// The login in use, and perhaps the next.
 struct Kept {
+    login: Login,
+    early: Option<Login>,
+}
+
+/// A login, under way or over.
+struct Login {
     number: u64,
     begun_at: Duration,
     flight: Flight,
+}
+
+/// What a caller is to use.
+enum Use {
+    /// What this login gives.
+    Login(Flight),
+    /// These credentials, unless the login ahead of their end gives others soon.
+    Renewing(Identity, Flight),
 }
 
 /// Whoever waits for it drives it on, so it outlives the one who began it.
@@ -63,13 +87,20 @@ type Flight = Shared<BoxFuture<'static, Landed>>;
 struct Landed {
     at: Duration,
     until: SystemTime,
-    outcome: Result<Identity, Fault>,
+    outcome: std::result::Result<Identity, Fault>,
 }
 
 impl Logins {
     /// None yet; each may take `patience`.
-    pub(crate) fn new(clock: Arc<dyn Clock>, patience: Duration) -> Self {
-        Self(Arc::new(Inner { clock, patience, state: Mutex::default() }))
+    pub(crate) fn new(
+        clock: Arc<dyn Clock>,
+        random: &dyn RandomSource,
+        patience: Duration,
+    ) -> Result<Self> {
+        let mut part = [0];
+        random.fill(&mut part)?;
+        let early = EARLY + EARLY_PAUSE * u32::from(part[0]) / 256;
+        Ok(Self(Arc::new(Inner { clock, patience, early, state: Mutex::default() })))
     }
 
     /// The number of the logins in use, for [`give_up`](Self::give_up).
@@ -93,20 +124,31 @@ impl Logins {
         true
     }
 
-    /// The login of `resolver`: the one that is kept, or a new one.
-    fn flight(&self, resolver: SharedIdentityResolver, components: &RuntimeComponents) -> Flight {
-        let partition = resolver.cache_partition();
+    fn choose(&self, resolver: &SharedIdentityResolver, components: &RuntimeComponents) -> Use {
+        let (logins, now) = (&*self.0, self.0.clock.monotonic());
         let mut state = self.state();
         let number = state.number;
-        if let Some(kept) = state.kept.get(&partition)
-            && kept.is_of_use(number, &self.0)
-        {
-            return kept.flight.clone();
+        let begin = || {
+            let flight = begin(resolver.clone(), components.clone(), Arc::clone(&self.0));
+            Login { number, begun_at: now, flight: flight.boxed().shared() }
+        };
+        let first = || Kept { login: begin(), early: None };
+        let kept = state.kept.entry(resolver.cache_partition()).or_insert_with(first);
+        if let Some(early) = kept.early.take_if(|early| early.has_given()) {
+            kept.login = early;
         }
-        let begun = begin(resolver, components.clone(), Arc::clone(&self.0));
-        let (flight, begun_at) = (begun.boxed().shared(), self.0.clock.monotonic());
-        state.kept.insert(partition, Kept { number, begun_at, flight: flight.clone() });
-        flight
+        if !kept.login.is_of_use(number, logins) {
+            let early = kept.early.take().filter(|early| early.is_of_use(number, logins));
+            kept.login = early.unwrap_or_else(begin);
+        }
+        let last = kept.early.as_ref().unwrap_or(&kept.login).begun_at;
+        match kept.login.ending(logins) {
+            Some(identity) if now.saturating_sub(last) >= EARLY_PAUSE => {
+                let early = kept.early.insert(begin());
+                Use::Renewing(identity, early.flight.clone())
+            }
+            _ => Use::Login(kept.login.flight.clone()),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -114,7 +156,18 @@ impl Logins {
     }
 }
 
-impl Kept {
+impl Login {
+    fn has_given(&self) -> bool {
+        self.flight.peek().is_some_and(|landed| landed.outcome.is_ok())
+    }
+
+    /// Its credentials, if they serve but will not much longer.
+    fn ending(&self, logins: &Inner) -> Option<Identity> {
+        let (landed, now) = (self.flight.peek()?, logins.clock.now());
+        let is_ending = now + MARGIN < landed.until && now + logins.early >= landed.until;
+        landed.outcome.as_ref().ok().filter(|_| is_ending).cloned()
+    }
+
     fn is_of_use(&self, number: u64, logins: &Inner) -> bool {
         let (clock, now) = (&logins.clock, logins.clock.monotonic());
         let Some(landed) = self.flight.peek() else {
@@ -161,8 +214,15 @@ impl ResolveCachedIdentity for Logins {
         components: &'a RuntimeComponents,
         _: &'a ConfigBag,
     ) -> IdentityFuture<'a> {
-        let flight = self.flight(resolver, components);
-        IdentityFuture::new(async move { flight.await.outcome.map_err(BoxError::from) })
+        let chosen = self.choose(&resolver, components);
+        IdentityFuture::new(async move {
+            let (identity, flight) = match chosen {
+                Use::Login(flight) => return flight.await.outcome.map_err(BoxError::from),
+                Use::Renewing(identity, flight) => (identity, flight),
+            };
+            let landed = Timeout::new(flight, self.0.clock.sleep(EARLY_WAIT)).await;
+            Ok(landed.ok().and_then(|landed| landed.outcome.ok()).unwrap_or(identity))
+        })
     }
 }
 

@@ -165,6 +165,18 @@ async fn settings_that_can_never_work_are_refused() {
 }
 
 #[tokio::test]
+async fn time_outs_without_end_work_like_long_ones() {
+    let (_, key, _) = proxied().await;
+    let forever = Duration::MAX;
+    let settings = config(&LocalStack::shared().url()).with_pool(8, forever);
+    let settings = settings.with_connect_timeout(forever).with_read_timeout(forever);
+    let kms = AwsKmsProvider::connect(settings.with_call_timeout(forever)).await.unwrap();
+    for _ in 0..2 {
+        kms.generate_data_key(&key, &context()).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_authority_and_a_wrong_port_are_unavailable() {
     let ca = TestCa::new();
     let proxy = FaultProxy::start_tls(LocalStack::shared().url().as_str(), &ca, &[]).unwrap();

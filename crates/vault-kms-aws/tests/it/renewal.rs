@@ -141,11 +141,53 @@ async fn credentials_are_renewed_before_they_are_over() {
     let proxy = proxy();
     let (clock, kms) = by_hand(&proxy).await;
     let key = new_key(&kms).await;
-    clock.advance(Duration::from_secs(3_000));
-    kms.generate_data_key(&key, &context()).await.unwrap();
-    assert_eq!(logins(&proxy), 1, "they last an hour");
-    clock.advance(Duration::from_secs(595));
-    kms.generate_data_key(&key, &context()).await.unwrap();
+    // They last an hour of the system's clock, new ones too.
+    for (seconds, wanted) in [(3_200, 1), (200, 2), (1, 2)] {
+        clock.advance(Duration::from_secs(seconds));
+        assert_eq!(at_once(&kms, &key).await, [None; CALLERS]);
+        kms.generate_data_key(&key, &context()).await.unwrap();
+        assert_eq!(logins(&proxy), wanted, "{seconds} s later");
+    }
+}
+
+#[tokio::test]
+async fn credentials_outlast_an_outage_of_sts_that_is_shorter_than_they_are() {
+    let proxy = proxy();
+    let (clock, kms) = by_hand(&proxy).await;
+    let key = new_key(&kms).await;
+    proxy.on(sts()).always().fault(HttpFault::Answer(Answer::new(503)));
+    clock.advance(Duration::from_secs(3_400));
+    for minute in 1..=3 {
+        assert_eq!(at_once(&kms, &key).await, [None; CALLERS]);
+        assert_eq!(at_once(&kms, &key).await, [None; CALLERS]);
+        assert_eq!(logins(&proxy), 1 + minute, "one try a minute");
+        clock.advance(Duration::from_secs(61));
+    }
+    // 17 seconds are left, and then none.
+    clock.advance(Duration::from_secs(10));
+    assert_eq!(at_once(&kms, &key).await, [Some(ErrorKind::Unavailable); CALLERS]);
+    proxy.clear();
+    assert_eq!(at_once(&kms, &key).await, [None; CALLERS]);
+}
+
+#[tokio::test]
+async fn a_login_ahead_of_time_that_hangs_keeps_nobody_from_working() {
+    let proxy = proxy();
+    let (clock, kms) = by_hand(&proxy).await;
+    let key = new_key(&kms).await;
+    clock.advance(Duration::from_secs(3_400));
+    proxy.on(sts()).always().fault(HttpFault::Hang);
+    let context = context();
+    let renewing = kms.generate_data_key(&key, &context);
+    let others = async {
+        while logins(&proxy) < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(at_once(&kms, &key).await, [None; CALLERS]);
+        clock.advance(Duration::from_secs(2));
+    };
+    let (renewed, ()) = tokio::join!(renewing, others);
+    renewed.unwrap();
     assert_eq!(logins(&proxy), 2);
 }
 
