@@ -5,6 +5,8 @@
 //! (`describe`).
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,7 +15,7 @@ use azure_security_keyvault_keys::models::{
     CreateKeyParameters, Key, KeyClientUpdateKeyPropertiesOptions, KeyOperation, KeyType,
     UpdateKeyPropertiesParameters,
 };
-use futures_util::TryStreamExt as _;
+use futures_util::future::join_all;
 use vault_crypto_core::{
     ErrorKind, KeyConfig, KeyId, KeyInfo, KeyRotationResult, KeySpec, KeyState, KeyUsage, KmsAdmin,
     Operation, Result, RotateOptions,
@@ -35,6 +37,8 @@ const MAX_TAG_LEN: usize = 256;
 /// Most keys of a vault that are listed, and most in one page.
 const MAX_KEYS: usize = 25_000;
 const MAX_PAGE: usize = 1_000;
+/// How many keys of a page are described at once.
+const AT_ONCE: usize = 8;
 
 #[async_trait]
 impl KmsAdmin for AzureKmsProvider {
@@ -45,7 +49,11 @@ impl KmsAdmin for AzureKmsProvider {
         let failed = |fault: Fault| fault.into_error(operation).with_key_id(&canonical);
         let bits = bits_of(&config).map_err(failed)?;
         let tags = tags_of(config.tags, &config.description).map_err(failed)?;
-        self.create(&name, bits, tags).await.map_err(failed)
+        let made = AtomicBool::new(false);
+        let created = self.changing(self.create(&name, bits, tags, &made)).await;
+        created.map_err(|fault| {
+            failed(if made.load(Relaxed) { fault.after("the key was created") } else { fault })
+        })
     }
 
     async fn rotate_key(
@@ -61,7 +69,10 @@ impl KmsAdmin for AzureKmsProvider {
                 "Key Vault makes a new version current at once; rotate without staging",
             )));
         }
-        let new = self.rotate(&name).await.map_err(failed)?;
+        let rotated = AtomicBool::new(false);
+        let new = self.changing(self.rotate(&name, &rotated)).await.map_err(|fault| {
+            failed(if rotated.load(Relaxed) { fault.after("the key was rotated") } else { fault })
+        })?;
         let at = new.created().unwrap_or_else(|| self.clock.now());
         Ok(KeyRotationResult::in_place(canonical.clone(), new.version, false, at))
     }
@@ -74,27 +85,27 @@ impl KmsAdmin for AzureKmsProvider {
 
     async fn enable_key(&self, key_id: &KeyId) -> Result<()> {
         let (name, canonical) = self.named(key_id, Operation::EnableKey)?;
-        let switched = self.switch(&name, true).await;
+        let switched = self.changing(self.switch(&name, true)).await;
         switched.map_err(|fault| fault.into_error(Operation::EnableKey).with_key_id(&canonical))
     }
 
     async fn disable_key(&self, key_id: &KeyId) -> Result<()> {
         let (name, canonical) = self.named(key_id, Operation::DisableKey)?;
-        let switched = self.switch(&name, false).await;
+        let switched = self.changing(self.switch(&name, false)).await;
         switched.map_err(|fault| fault.into_error(Operation::DisableKey).with_key_id(&canonical))
     }
 
     async fn schedule_key_deletion(&self, key_id: &KeyId, pending_days: u32) -> Result<KeyInfo> {
         let operation = Operation::ScheduleKeyDeletion;
         let (name, canonical) = self.named(key_id, operation)?;
-        let deleted = self.delete(&name, pending_days).await;
+        let deleted = self.changing(self.delete(&name, pending_days)).await;
         deleted.map_err(|fault| fault.into_error(operation).with_key_id(&canonical))
     }
 
     async fn cancel_key_deletion(&self, key_id: &KeyId) -> Result<()> {
         let operation = Operation::CancelKeyDeletion;
         let (name, canonical) = self.named(key_id, operation)?;
-        let recovered = self.recover(&name).await;
+        let recovered = self.changing(self.recover(&name)).await;
         recovered.map_err(|fault| fault.into_error(operation).with_key_id(&canonical))
     }
 
@@ -104,28 +115,41 @@ impl KmsAdmin for AzureKmsProvider {
             return Err(invalid("a page of keys has at least one key").in_operation(operation));
         }
         let after = after.map(|after| self.named(after, operation)).transpose()?;
-        let listed = self.list(after.map(|(_, id)| id), limit.min(MAX_PAGE)).await;
+        let listing = self.list(after.map(|(_, id)| id), limit.min(MAX_PAGE));
+        let listed = self.in_time(Fault::timed_out(), listing).await;
         listed.map_err(|fault| fault.into_error(operation))
     }
 
     async fn tag_key(&self, key_id: &KeyId, tags: BTreeMap<String, String>) -> Result<()> {
         let (name, canonical) = self.named(key_id, Operation::TagKey)?;
-        let tagged = self.tag(&name, tags).await;
+        let tagged = self.changing(self.tag(&name, tags)).await;
         tagged.map_err(|fault| fault.into_error(Operation::TagKey).with_key_id(&canonical))
     }
 
     async fn set_rotation_period(&self, key_id: &KeyId, period: Option<Duration>) -> Result<()> {
         let operation = Operation::SetRotationPeriod;
         let (name, canonical) = self.named(key_id, operation)?;
-        let set = self.set_period(&name, period).await;
+        let set = self.changing(self.set_period(&name, period)).await;
         set.map_err(|fault| fault.into_error(operation).with_key_id(&canonical))
     }
 }
 
 impl AzureKmsProvider {
+    /// Calls that change something, in the time for one call.
+    async fn changing<T>(&self, calls: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+        self.in_time(Fault::timed_out_changing(), calls).await
+    }
+
     /// Key Vault would give an existing key a new version. So it is looked for first, living and deleted;
     /// and afterwards for a version of somebody who looked at the same time.
-    async fn create(&self, name: &KeyName, bits: u16, tags: Tags) -> Result<KeyInfo, Fault> {
+    /// `made` says from when on the key is there.
+    async fn create(
+        &self,
+        name: &KeyName,
+        bits: u16,
+        tags: Tags,
+        made: &AtomicBool,
+    ) -> Result<KeyInfo, Fault> {
         match self.current(name).await {
             Ok(_) => return Err(conflict("a key of this name exists")),
             Err(fault) if fault.is_not_found() => {}
@@ -149,21 +173,28 @@ impl AzureKmsProvider {
             ..CreateKeyParameters::default()
         };
         let body = to_json(&parameters).map_err(|error| classify(&error, &*self.clock))?;
-        self.ask(self.client.create_key(name.as_str(), body.into(), None)).await?;
-        let info = self.describe(name).await?;
-        if info.versions.len() > 1 {
-            return Err(conflict("somebody else made a key of this name at the same time"));
+        let answer = self.ask(self.client.create_key(name.as_str(), body.into(), None)).await?;
+        made.store(true, Relaxed);
+        let key = answer.into_model().map_err(|error| classify(&error, &*self.clock))?;
+        let info = self.of_created(name, key)?;
+        match self.list_versions(name).await {
+            Ok(versions) if versions.len() > 1 => {
+                Err(conflict("somebody else made a key of this name at the same time"))
+            }
+            // Without the right to list nobody can be seen.
+            Err(fault) if !fault.is_refused_by_right() => Err(fault),
+            _ => Ok(info),
         }
-        Ok(info)
     }
 
     /// The new version. Tags stay with the key, whatever the service does with them.
-    async fn rotate(&self, name: &KeyName) -> Result<Version, Fault> {
+    async fn rotate(&self, name: &KeyName, rotated: &AtomicBool) -> Result<Version, Fault> {
         let before = self.living(name).await?;
         if self.current_of(name, &before)?.state(self.clock.now(), true) == KeyState::Disabled {
             return Err(Fault::new(ErrorKind::KeyUnusable, "it is disabled; enable it first"));
         }
         let answer = self.ask(self.client.rotate_key(name.as_str(), None)).await?;
+        rotated.store(true, Relaxed);
         let after = answer.into_model().map_err(|error| classify(&error, &*self.clock))?;
         let new = self.current_of(name, &after)?;
         if let Some(tags) = before.tags
@@ -182,39 +213,32 @@ impl AzureKmsProvider {
         names.dedup();
         names.retain(|name| after.as_ref().is_none_or(|after| self.vault.key_id(name) > *after));
         let mut page = Vec::new();
-        for name in names {
-            match self.describe(&name).await {
-                Ok(info) => page.push(info),
-                // Gone meanwhile, or a key that wraps nothing.
-                Err(fault) if fault.is_not_found() || fault.kind == ErrorKind::Unsupported => {}
-                Err(fault) => return Err(fault),
+        for some in names.chunks(AT_ONCE.min(limit)) {
+            for described in join_all(some.iter().map(|name| self.describe(name))).await {
+                match described {
+                    Ok(info) => page.push(info),
+                    // Gone meanwhile, or a key that wraps nothing.
+                    Err(fault) if fault.is_not_found() || fault.kind == ErrorKind::Unsupported => {}
+                    Err(fault) => return Err(fault),
+                }
             }
-            if page.len() == limit {
+            if page.len() >= limit {
                 break;
             }
         }
+        page.truncate(limit);
         Ok(page)
     }
 
     async fn list_names(&self) -> Result<Vec<KeyName>, Fault> {
-        let living = async {
-            let mut kids = Vec::new();
-            let mut pager = self.client.list_key_properties(None)?;
-            while let Some(listed) = pager.try_next().await? {
-                kids.extend(listed.kid);
-            }
-            Ok(kids)
-        };
-        let deleted = async {
-            let mut kids = Vec::new();
-            let mut pager = self.client.list_deleted_key_properties(None)?;
-            while let Some(listed) = pager.try_next().await? {
-                kids.extend(listed.kid);
-            }
-            Ok(kids)
-        };
-        let mut kids: Vec<String> = self.ask(living).await?;
-        kids.extend(self.ask(deleted).await?);
+        let living = self.all_of(self.client.list_key_properties(None), MAX_KEYS).await?;
+        let deleted = self.client.list_deleted_key_properties(None);
+        let deleted = self.all_of(deleted, MAX_KEYS).await?;
+        let kids: Vec<String> = living
+            .into_iter()
+            .filter_map(|key| key.kid)
+            .chain(deleted.into_iter().filter_map(|key| key.kid))
+            .collect();
         if kids.len() > MAX_KEYS {
             return Err(Fault::new(
                 ErrorKind::LimitExceeded,

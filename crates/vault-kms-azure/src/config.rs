@@ -33,7 +33,7 @@ pub enum AzureCloud {
 #[non_exhaustive]
 pub struct AzureKmsConfig {
     pub(crate) vault_url: String,
-    pub(crate) credentials: AzureCredentials,
+    pub(crate) credentials: Arc<AzureCredentials>,
     pub(crate) cloud: AzureCloud,
     pub(crate) connect_timeout: Duration,
     pub(crate) read_timeout: Duration,
@@ -56,7 +56,7 @@ impl AzureKmsConfig {
     pub fn new(vault_url: impl Into<String>, credentials: AzureCredentials) -> Self {
         Self {
             vault_url: vault_url.into(),
-            credentials,
+            credentials: Arc::new(credentials),
             cloud: AzureCloud::Public,
             connect_timeout: Duration::from_secs(5),
             read_timeout: Duration::from_secs(10),
@@ -88,14 +88,15 @@ impl AzureKmsConfig {
         self
     }
 
-    /// How long the service may be silent. The default is 10 s.
+    /// How long the vault may be silent. The default is 10 s.
     #[must_use]
     pub fn with_read_timeout(mut self, timeout: Duration) -> Self {
         self.read_timeout = timeout;
         self
     }
 
-    /// How long a call may take in all, with its login and challenge. The default is 30 s.
+    /// How long a call of a trait may take in all: with its login, its challenge, and whatever requests stand
+    /// behind it. The default is 30 s.
     #[must_use]
     pub fn with_call_timeout(mut self, timeout: Duration) -> Self {
         self.call_timeout = timeout;
@@ -110,14 +111,17 @@ impl AzureKmsConfig {
         self
     }
 
-    /// Reaches `host` at `address`: a private endpoint without its DNS zone. Names are still verified.
+    /// Reaches `host` at `address`: a private endpoint without its DNS zone. Certificates are still verified for
+    /// the name. It holds for the host that is named and no other, so a login service behind such an address is
+    /// named by itself; of two addresses for one host the last counts. A proxy looks names up itself.
     #[must_use]
     pub fn with_resolved(mut self, host: impl Into<String>, address: SocketAddr) -> Self {
         self.resolved.push((host.into(), address));
         self
     }
 
-    /// Goes through this proxy; without it, as the environment says. Managed identities never do.
+    /// Goes through this proxy, to the vault and to the login service. Managed identities never do, and the
+    /// environment's proxies are never taken (the program `az` reads them itself).
     #[must_use]
     pub fn with_proxy(mut self, url: impl Into<String>) -> Self {
         self.proxy = Some(url.into());

@@ -1,15 +1,13 @@
-//! Who this program is to the vault: the logins, and the one place where tokens pass through.
+//! Who this program is to the vault: the ways of logging in, and whom a token names.
 //!
-//! Left to the SDK: the token's life (it asks again five minutes before the end, and after a 401).
+//! Left to others: when to log in, and the token's life (`login`).
 
 use std::fmt;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use azure_core::Value;
 use azure_core::base64::decode_url_safe;
-use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
-use azure_core::error::ErrorKind;
+use azure_core::credentials::{Secret, TokenCredential};
 use azure_core::http::ClientOptions;
 use azure_core::json::from_json;
 use azure_identity::{
@@ -19,7 +17,7 @@ use azure_identity::{
 };
 use vault_crypto_core::SecureString;
 
-use crate::error::LoginFault;
+use crate::error::login::Door;
 
 /// Longest claim of a token that is shown.
 const MAX_CLAIM_LEN: usize = 256;
@@ -50,6 +48,49 @@ pub enum AzureCredentials {
     Injected(Arc<dyn TokenCredential>),
 }
 
+impl AzureCredentials {
+    pub(crate) fn door(&self) -> Door {
+        match self {
+            Self::ManagedIdentity { .. } => Door::ManagedIdentity,
+            Self::WorkloadIdentity => Door::WorkloadIdentity,
+            Self::ClientSecret { .. } => Door::ClientSecret,
+            Self::Cli => Door::Cli,
+            Self::Injected(_) => Door::Injected,
+        }
+    }
+
+    /// The SDK's login, made anew: what it keeps beside its token would bring a revoked one back.
+    /// `client_options` carries transport and cloud.
+    pub(crate) fn to_sdk(
+        &self,
+        client_options: ClientOptions,
+    ) -> azure_core::Result<Arc<dyn TokenCredential>> {
+        Ok(match self {
+            Self::ManagedIdentity { client_id } => {
+                let user_assigned_id = client_id.clone().map(UserAssignedId::ClientId);
+                let options = ManagedIdentityCredentialOptions { user_assigned_id, client_options };
+                ManagedIdentityCredential::new(Some(options))?
+            }
+            Self::WorkloadIdentity => {
+                let credential_options = ClientAssertionCredentialOptions { client_options };
+                let options =
+                    WorkloadIdentityCredentialOptions { credential_options, ..Default::default() };
+                WorkloadIdentityCredential::new(Some(options))?
+            }
+            Self::ClientSecret { tenant_id, client_id, client_secret } => {
+                ClientSecretCredential::new(
+                    tenant_id,
+                    client_id.clone(),
+                    Secret::new(client_secret.as_str().to_owned()),
+                    Some(ClientSecretCredentialOptions { client_options }),
+                )?
+            }
+            Self::Cli => AzureCliCredential::new(None)?,
+            Self::Injected(credential) => Arc::clone(credential),
+        })
+    }
+}
+
 impl fmt::Debug for AzureCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -65,81 +106,6 @@ impl fmt::Debug for AzureCredentials {
             Self::Cli => f.write_str("Cli"),
             Self::Injected(_) => f.write_str("Injected"),
         }
-    }
-}
-
-/// Gives the SDK its tokens.
-///
-/// The login is made anew for each token: the SDK keeps the token itself, and what a login keeps beside
-/// it would bring a revoked token back.
-pub(crate) struct Login {
-    credentials: AzureCredentials,
-    options: ClientOptions,
-}
-
-impl Login {
-    /// `options` carries transport and cloud.
-    pub(crate) fn new(credentials: AzureCredentials, options: ClientOptions) -> Self {
-        Self { credentials, options }
-    }
-
-    fn make(&self) -> azure_core::Result<Arc<dyn TokenCredential>> {
-        let client_options = self.options.clone();
-        Ok(match &self.credentials {
-            AzureCredentials::ManagedIdentity { client_id } => {
-                let user_assigned_id = client_id.clone().map(UserAssignedId::ClientId);
-                let options = ManagedIdentityCredentialOptions { user_assigned_id, client_options };
-                ManagedIdentityCredential::new(Some(options))?
-            }
-            AzureCredentials::WorkloadIdentity => {
-                let credential_options = ClientAssertionCredentialOptions { client_options };
-                let options =
-                    WorkloadIdentityCredentialOptions { credential_options, ..Default::default() };
-                WorkloadIdentityCredential::new(Some(options))?
-            }
-            AzureCredentials::ClientSecret { tenant_id, client_id, client_secret } => {
-                ClientSecretCredential::new(
-                    tenant_id,
-                    client_id.clone(),
-                    Secret::new(client_secret.as_str().to_owned()),
-                    Some(ClientSecretCredentialOptions { client_options }),
-                )?
-            }
-            AzureCredentials::Cli => AzureCliCredential::new(None)?,
-            AzureCredentials::Injected(credential) => Arc::clone(credential),
-        })
-    }
-}
-
-impl fmt::Debug for Login {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Login").field(&self.credentials).finish()
-    }
-}
-
-#[async_trait]
-impl TokenCredential for Login {
-    async fn get_token(
-        &self,
-        scopes: &[&str],
-        options: Option<TokenRequestOptions<'_>>,
-    ) -> azure_core::Result<AccessToken> {
-        let credential = self.make().map_err(as_credential_error)?;
-        let token = credential.get_token(scopes, options).await.map_err(as_credential_error)?;
-        let text = token.token.secret();
-        // Anything else cannot stand in a header (RFC 6750 section 2.1): a file that ends with a newline.
-        if text.is_empty() || !text.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(azure_core::Error::new(ErrorKind::Credential, LoginFault::NotAToken));
-        }
-        Ok(token)
-    }
-}
-
-/// So that whatever goes wrong here is seen to have gone wrong here.
-fn as_credential_error(error: azure_core::Error) -> azure_core::Error {
-    match error.kind() {
-        ErrorKind::Credential => error,
-        _ => azure_core::Error::new(ErrorKind::Credential, error),
     }
 }
 
@@ -188,6 +154,5 @@ mod tests {
         let (tenant_id, client_id) = ("t".to_owned(), "c".to_owned());
         let login = AzureCredentials::ClientSecret { tenant_id, client_id, client_secret };
         assert!(!format!("{login:?}").contains("hunter2"));
-        assert!(!format!("{:?}", Login::new(login, ClientOptions::default())).contains("hunter2"));
     }
 }

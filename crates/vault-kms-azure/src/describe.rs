@@ -7,10 +7,8 @@ use std::time::SystemTime;
 
 use azure_core::time::OffsetDateTime;
 use azure_security_keyvault_keys::models::{
-    DeletedKey, JsonWebKey, Key, KeyAttributes, KeyClientGetKeyOptions, KeyProperties,
-    KeyRotationPolicy, KeyType,
+    DeletedKey, JsonWebKey, Key, KeyAttributes, KeyClientGetKeyOptions, KeyRotationPolicy, KeyType,
 };
-use futures_util::TryStreamExt as _;
 use vault_crypto_core::{ErrorKind, KeyInfo, KeySpec, KeyState, KeyVersion, KeyVersionInfo};
 
 use crate::error::{Fault, classify};
@@ -130,6 +128,20 @@ impl AzureKmsProvider {
         Ok(info)
     }
 
+    /// What a creation told of the key that it made.
+    #[cfg(feature = "admin")]
+    pub(crate) fn of_created(&self, name: &KeyName, key: Key) -> Result<KeyInfo, Fault> {
+        let web_key = key.key.as_ref().ok_or_else(Fault::not_understood)?;
+        let only = self.version_of(name, web_key.kid.as_deref(), key.attributes.clone())?;
+        let mut info = self.begin(name, web_key, key.tags)?;
+        info.state = only.state(self.clock.now(), true);
+        info.created_at = only.created();
+        let version = KeyVersionInfo::new(only.version.clone(), info.state, only.created());
+        info.versions = vec![version];
+        info.primary_version = Some(only.version);
+        Ok(info)
+    }
+
     /// Id, kind, tags and description.
     fn begin(
         &self,
@@ -166,18 +178,8 @@ impl AzureKmsProvider {
 
     /// All versions in the service's order.
     pub(crate) async fn list_versions(&self, name: &KeyName) -> Result<Vec<Version>, Fault> {
-        let listing = async {
-            let mut all = Vec::new();
-            let mut pager = self.client.list_key_properties_versions(name.as_str(), None)?;
-            while let Some(listed) = pager.try_next().await? {
-                all.push(listed);
-                if all.len() > MAX_VERSIONS {
-                    break;
-                }
-            }
-            Ok(all)
-        };
-        let listed: Vec<KeyProperties> = self.ask(listing).await?;
+        let pager = self.client.list_key_properties_versions(name.as_str(), None);
+        let listed = self.all_of(pager, MAX_VERSIONS).await?;
         listed
             .into_iter()
             .map(|one| self.version_of(name, one.kid.as_deref(), one.attributes))

@@ -8,10 +8,13 @@ mod config;
 mod credentials;
 mod describe;
 mod error;
+mod login;
 mod names;
 mod operate;
+mod pages;
 mod provider;
 mod rotation;
+mod transport;
 
 pub use config::{AzureCloud, AzureKmsConfig, danger};
 pub use credentials::AzureCredentials;

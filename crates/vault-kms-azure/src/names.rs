@@ -104,6 +104,18 @@ impl Vault {
 
     /// The port is not compared: behind a gateway the service still answers its own address.
     fn parts_of(&self, kid: &str) -> Option<(KeyName, Option<String>)> {
+        self.plain_parts_of(kid).or_else(|| self.parsed_parts_of(kid))
+    }
+
+    /// What nearly every answer is, told without taking a whole URL apart.
+    fn plain_parts_of(&self, kid: &str) -> Option<(KeyName, Option<String>)> {
+        let path = kid.strip_prefix(&self.origin)?.strip_prefix("/keys/")?;
+        let (name, version) = path.split_once('/')?;
+        let plain = !version.is_empty() && version.bytes().all(|b| b.is_ascii_alphanumeric());
+        Some((KeyName::parse(name).ok()?, Some(version.to_owned()))).filter(|_| plain)
+    }
+
+    fn parsed_parts_of(&self, kid: &str) -> Option<(KeyName, Option<String>)> {
         let url = Url::parse(kid).ok()?;
         let mut path = url.path_segments()?;
         let ours = url.host_str()?.eq_ignore_ascii_case(&self.host) && path.next()? == "keys";

@@ -34,8 +34,8 @@ impl AzureKmsProvider {
     ) -> Result<Vec<u8>> {
         let operation = Operation::Encrypt;
         let (name, canonical) = self.named(key_id, operation)?;
-        if plaintext.len() > MAX_PAYLOAD_LEN {
-            return Err(too_long(operation).with_key_id(&canonical));
+        if !(1..=MAX_PAYLOAD_LEN).contains(&plaintext.len()) {
+            return Err(wrong_length(operation).with_key_id(&canonical));
         }
         let whole = binding::enclose(plaintext, scope);
         let (bytes, version) = self.seal(operation, &name, whole.as_slice(), Use::Payload).await?;
@@ -68,8 +68,8 @@ impl AzureKmsProvider {
         plaintext: &SecureBytes,
     ) -> Result<WrappedKey> {
         let (name, canonical) = self.named(key_id, operation)?;
-        if plaintext.is_empty() || plaintext.len() > MAX_PAYLOAD_LEN {
-            return Err(too_long(operation).with_key_id(&canonical));
+        if !(1..=MAX_PAYLOAD_LEN).contains(&plaintext.len()) {
+            return Err(wrong_length(operation).with_key_id(&canonical));
         }
         if binding::is_payload(plaintext.as_slice()) {
             return Err(client::invalid("these bytes begin as a payload does, and no key does")
@@ -131,8 +131,8 @@ impl AzureKmsProvider {
     ) -> Result<KeyOperationResult, Fault> {
         let body = self.body(plaintext)?;
         let answer = match of {
-            Use::DataKey => self.read(self.client.wrap_key(name.as_str(), body, None)).await?,
-            Use::Payload => self.read(self.client.encrypt(name.as_str(), body, None)).await?,
+            Use::DataKey => self.ask(self.client.wrap_key(name.as_str(), body, None)).await?,
+            Use::Payload => self.ask(self.client.encrypt(name.as_str(), body, None)).await?,
         };
         answer.into_model().map_err(|error| classify(&error, &*self.clock))
     }
@@ -195,8 +195,8 @@ impl AzureKmsProvider {
         let body = self.body(bytes)?;
         let (name_text, asked) = (name.as_str(), version.as_str());
         let answer = match of {
-            Use::DataKey => self.read(self.client.unwrap_key(name_text, asked, body, None)).await?,
-            Use::Payload => self.read(self.client.decrypt(name_text, asked, body, None)).await?,
+            Use::DataKey => self.ask(self.client.unwrap_key(name_text, asked, body, None)).await?,
+            Use::Payload => self.ask(self.client.decrypt(name_text, asked, body, None)).await?,
         };
         let told = answer.into_model().map_err(|error| classify(&error, &*self.clock))?;
         let plaintext = SecureBytes::new(told.result.ok_or_else(Fault::not_understood)?);
@@ -204,7 +204,7 @@ impl AzureKmsProvider {
         let same = self.vault.version_in(&kid, name).is_some_and(|told| {
             !version.is_known() || told.as_str().eq_ignore_ascii_case(version.as_str())
         });
-        if same { Ok(plaintext) } else { Err(Fault::of_another_key()) }
+        if same { Ok(plaintext) } else { Err(Fault::not_authentic()) }
     }
 
     /// The request's body; the copy that the SDK's model takes is wiped.
@@ -220,7 +220,7 @@ impl AzureKmsProvider {
     }
 }
 
-fn too_long(operation: Operation) -> CryptoError {
+fn wrong_length(operation: Operation) -> CryptoError {
     client::invalid("Key Vault wraps and encrypts 1 to 138 bytes (RSA-OAEP-256 under 2048 bits, less what binds)")
         .in_operation(operation)
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use azure_core::credentials::TokenCredential;
+use azure_core::credentials::TokenCredential as _;
 use azure_core::error::ErrorKind as SdkErrorKind;
 use azure_core::http::headers::{HeaderName, Headers};
 use azure_core::json::to_json;
@@ -24,8 +24,9 @@ use vault_crypto_core::{
 use crate::binding::MAX_PAYLOAD_LEN;
 use crate::client;
 use crate::config::AzureKmsConfig;
-use crate::credentials::{Login, principal};
+use crate::credentials::principal;
 use crate::error::{Fault, classify};
+use crate::login::Login;
 use crate::names::{KeyName, Vault};
 
 /// Shortest time for which a vault keeps a deleted key, in days.
@@ -33,8 +34,9 @@ pub(crate) const MIN_WINDOW_DAYS: u32 = 7;
 /// A name that nobody gives a key: asking for it shows that the vault answers.
 const PROBE: &str = "vaultkit-health-probe";
 const DATE: HeaderName = HeaderName::from_static("date");
-/// Most random bytes that a Managed HSM gives in one answer.
+/// Most random bytes that a Managed HSM gives in one answer, and most that are asked for in all.
 const MAX_RANDOM_LEN: usize = 128;
+const MAX_RANDOM_TOTAL: usize = 1_024;
 
 /// The keys of one Azure Key Vault.
 ///
@@ -48,7 +50,7 @@ pub struct AzureKmsProvider {
     #[cfg(feature = "admin")]
     pub(crate) hsm_keys: bool,
     random: Arc<dyn RandomSource>,
-    login: Arc<dyn TokenCredential>,
+    login: Login,
 }
 
 impl AzureKmsProvider {
@@ -59,15 +61,15 @@ impl AzureKmsProvider {
     #[expect(clippy::unused_async, reason = "the siblings' clients have to ask the network here")]
     pub async fn connect(config: AzureKmsConfig) -> Result<Self> {
         let vault = Vault::parse(&config.vault_url)?;
-        let options = client::key_options(&config, &vault)?;
-        Self::assemble(config, vault, |vault, login| {
-            KeyClient::new(vault.origin(), login, Some(options))
-                .map_err(|_| client::unusable_settings())
-        })
+        let login = login_of(&config)?;
+        let options = client::key_options(&config, &vault, login.clone())?;
+        let client = KeyClient::new(vault.origin(), Arc::new(login.clone()), Some(options))
+            .map_err(|_| client::unusable_settings())?;
+        Ok(Self::assemble(config, vault, login, client))
     }
 
     /// The same over a client that the caller has built. Its retries should be off, and its credential be the
-    /// one in `config`; time-outs for connecting and reading, roots and proxy are its own.
+    /// one in `config`; time-outs for connecting and reading, roots, proxy and the care for its token are its own.
     ///
     /// # Errors
     /// `InvalidInput` if the client speaks to another vault than `config` names, or as [`connect`](Self::connect).
@@ -78,18 +80,13 @@ impl AzureKmsProvider {
                 "the client speaks to another vault than the configuration names",
             ));
         }
-        Self::assemble(config, vault, |_, _| Ok(client))
+        let login = login_of(&config)?;
+        Ok(Self::assemble(config, vault, login, client))
     }
 
-    fn assemble(
-        config: AzureKmsConfig,
-        vault: Vault,
-        client: impl FnOnce(&Vault, Arc<dyn TokenCredential>) -> Result<KeyClient>,
-    ) -> Result<Self> {
-        let options = client::login_options(&config)?;
-        let login: Arc<dyn TokenCredential> = Arc::new(Login::new(config.credentials, options));
-        Ok(Self {
-            client: Arc::new(client(&vault, Arc::clone(&login))?),
+    fn assemble(config: AzureKmsConfig, vault: Vault, login: Login, client: KeyClient) -> Self {
+        Self {
+            client: Arc::new(client),
             vault,
             clock: config.clock,
             call_timeout: config.call_timeout,
@@ -97,7 +94,7 @@ impl AzureKmsProvider {
             hsm_keys: config.hsm_keys,
             random: config.random,
             login,
-        })
+        }
     }
 
     /// Whom the vault sees: the application, object and user that the token names. The token is read, not
@@ -107,7 +104,9 @@ impl AzureKmsProvider {
     /// What the login says; `Unsupported` where the token tells nothing.
     pub async fn who_am_i(&self) -> Result<String> {
         let scope = format!("{}/.default", self.vault.audience());
-        let token = self.ask(self.login.get_token(&[&scope], None)).await;
+        let scopes = [scope.as_str()];
+        let asked = self.ask(self.login.get_token(&scopes, None));
+        let token = self.in_time(Fault::timed_out(), asked).await;
         let token = token.map_err(|fault| fault.into_error(Operation::LogIn))?;
         principal(token.token.secret()).ok_or_else(|| {
             CryptoError::new(ErrorKind::Unsupported, Operation::LogIn)
@@ -120,49 +119,50 @@ impl AzureKmsProvider {
     /// # Errors
     /// What the service says.
     pub async fn server_time(&self) -> Result<Option<SystemTime>> {
-        let asked =
-            client::within(&*self.clock, self.call_timeout, self.client.get_key(PROBE, None));
-        let told = match asked.await {
-            Some(Ok(answer)) => date_of(answer.headers()),
-            Some(Err(error)) => match error.kind() {
-                SdkErrorKind::HttpResponse { raw_response: Some(answer), .. } => {
-                    date_of(answer.headers())
-                }
-                _ => return Err(classify(&error, &*self.clock).into_error(Operation::HealthCheck)),
-            },
-            None => return Err(Fault::timed_out().into_error(Operation::HealthCheck)),
+        let asked = async {
+            match self.client.get_key(PROBE, None).await {
+                Ok(answer) => Ok(date_of(answer.headers())),
+                Err(error) => match error.kind() {
+                    SdkErrorKind::HttpResponse { raw_response: Some(answer), .. } => {
+                        Ok(date_of(answer.headers()))
+                    }
+                    _ => Err(classify(&error, &*self.clock)),
+                },
+            }
         };
-        Ok(told)
+        let told = self.in_time(Fault::timed_out(), asked).await;
+        told.map_err(|fault| fault.into_error(Operation::HealthCheck))
     }
 
-    /// One call to the service, in time.
+    /// One call to the service, as part of what is timed as a whole.
     pub(crate) async fn ask<T>(
-        &self,
-        call: impl Future<Output = azure_core::Result<T>>,
-    ) -> Result<T, Fault> {
-        client::within(&*self.clock, self.call_timeout, self.read(call))
-            .await
-            .unwrap_or_else(|| Err(Fault::timed_out()))
-    }
-
-    /// One call to the service as part of what is timed as a whole.
-    pub(crate) async fn read<T>(
         &self,
         call: impl Future<Output = azure_core::Result<T>>,
     ) -> Result<T, Fault> {
         call.await.map_err(|error| classify(&error, &*self.clock))
     }
 
-    /// Some calls to the service, all in the time for one.
-    async fn in_time<T>(
+    /// All calls behind one of a trait's, logins among them, in the time for one call; `late` is told if they
+    /// are not done then.
+    pub(crate) async fn in_time<T>(
+        &self,
+        late: Fault,
+        calls: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        let calls = self.login.beside(calls);
+        client::within(&*self.clock, self.call_timeout, calls).await.unwrap_or(Err(late))
+    }
+
+    /// The same for the operations on a key, which say more of their errors.
+    async fn timed<T>(
         &self,
         operation: Operation,
         key_id: &KeyId,
         calls: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        let answer = client::within(&*self.clock, self.call_timeout, calls).await;
-        answer.unwrap_or_else(|| {
-            let error = Fault::timed_out().into_error(operation);
+        let calls = async { Ok(calls.await) };
+        self.in_time(Fault::timed_out(), calls).await.unwrap_or_else(|late| {
+            let error = late.into_error(operation);
             Err(match self.canonical_key_id(key_id) {
                 Some(canonical) => error.with_key_id(&canonical),
                 None => error,
@@ -182,6 +182,12 @@ impl fmt::Debug for AzureKmsProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AzureKmsProvider").field("vault", &self.vault).finish_non_exhaustive()
     }
+}
+
+fn login_of(config: &AzureKmsConfig) -> Result<Login> {
+    let (options, clock) = (client::login_options(config)?, Arc::clone(&config.clock));
+    let credentials = Arc::clone(&config.credentials);
+    Ok(Login::new(credentials, options, clock, config.call_timeout))
 }
 
 fn date_of(headers: &Headers) -> Option<SystemTime> {
@@ -221,7 +227,7 @@ impl KmsProvider for AzureKmsProvider {
         self.random.fill(plaintext.as_mut_slice())?;
         let operation = Operation::GenerateDataKey;
         let wrapping = self.wrap(operation, key_id, &plaintext);
-        let wrapped = self.in_time(operation, key_id, wrapping).await?;
+        let wrapped = self.timed(operation, key_id, wrapping).await?;
         DataKey::new(plaintext, wrapped)
     }
 
@@ -232,12 +238,12 @@ impl KmsProvider for AzureKmsProvider {
         _: &WrapContext,
     ) -> Result<WrappedKey> {
         let operation = Operation::WrapDataKey;
-        self.in_time(operation, key_id, self.wrap(operation, key_id, plaintext)).await
+        self.timed(operation, key_id, self.wrap(operation, key_id, plaintext)).await
     }
 
     async fn decrypt_data_key(&self, wrapped: &WrappedKey, _: &WrapContext) -> Result<SecureBytes> {
         let operation = Operation::DecryptDataKey;
-        self.in_time(operation, &wrapped.key_id, self.unwrap(operation, wrapped)).await
+        self.timed(operation, &wrapped.key_id, self.unwrap(operation, wrapped)).await
     }
 
     async fn rewrap_data_key(
@@ -251,12 +257,12 @@ impl KmsProvider for AzureKmsProvider {
             let plaintext = self.unwrap(operation, wrapped).await?;
             self.wrap(operation, to, &plaintext).await
         };
-        self.in_time(operation, &wrapped.key_id, rewrapping).await
+        self.timed(operation, &wrapped.key_id, rewrapping).await
     }
 
     async fn encrypt(&self, key_id: &KeyId, plaintext: &[u8], scope: &Scope) -> Result<Vec<u8>> {
         let encrypting = self.encrypt_payload(key_id, plaintext, scope);
-        self.in_time(Operation::Encrypt, key_id, encrypting).await
+        self.timed(Operation::Encrypt, key_id, encrypting).await
     }
 
     async fn decrypt(
@@ -266,22 +272,20 @@ impl KmsProvider for AzureKmsProvider {
         scope: &Scope,
     ) -> Result<SecureBytes> {
         let decrypting = self.decrypt_payload(key_id, ciphertext, scope);
-        self.in_time(Operation::Decrypt, key_id, decrypting).await
+        self.timed(Operation::Decrypt, key_id, decrypting).await
     }
 
     async fn describe_key(&self, key_id: &KeyId) -> Result<KeyInfo> {
-        let (name, canonical) = self.named(key_id, Operation::DescribeKey)?;
-        let described = async {
-            let described = self.describe(&name).await;
-            described
-                .map_err(|fault| fault.into_error(Operation::DescribeKey).with_key_id(&canonical))
-        };
-        self.in_time(Operation::DescribeKey, key_id, described).await
+        let operation = Operation::DescribeKey;
+        let (name, canonical) = self.named(key_id, operation)?;
+        let described = self.in_time(Fault::timed_out(), self.describe(&name)).await;
+        described.map_err(|fault| fault.into_error(operation).with_key_id(&canonical))
     }
 
     async fn health_check(&self) -> Result<HealthStatus> {
         let began = self.clock.monotonic();
-        let answer = self.ask(self.client.get_key(PROBE, None)).await;
+        let asked = self.ask(self.client.get_key(PROBE, None));
+        let answer = self.in_time(Fault::timed_out(), asked).await;
         let latency = self.clock.monotonic().saturating_sub(began);
         let vault = self.vault.host();
         let status = match answer {
@@ -305,23 +309,28 @@ impl KmsProvider for AzureKmsProvider {
                 "a vault gives no random bytes, a Managed HSM does; take the system's",
             ));
         }
-        let count = i32::try_from(len).ok().filter(|len| (1..=1_024).contains(len));
-        let count = count.ok_or_else(|| {
-            client::invalid("1 to 1024 random bytes can be asked for").in_operation(operation)
-        })?;
-        let failed = |fault: Fault| fault.into_error(operation);
-        // A Managed HSM gives at most 128 at a time.
+        if !(1..=MAX_RANDOM_TOTAL).contains(&len) {
+            let wrong = client::invalid("1 to 1024 random bytes can be asked for");
+            return Err(wrong.in_operation(operation));
+        }
+        let drawn = self.in_time(Fault::timed_out(), self.draw(len)).await;
+        drawn.map_err(|fault| fault.into_error(operation))
+    }
+}
+
+impl AzureKmsProvider {
+    /// A Managed HSM gives at most 128 bytes at a time.
+    async fn draw(&self, len: usize) -> Result<SecureBytes, Fault> {
         let mut all = SecureBytes::zeroed(len);
         for piece in all.as_mut_slice().chunks_mut(MAX_RANDOM_LEN) {
-            let asked = i32::try_from(piece.len()).unwrap_or(count);
-            let parameters = GetRandomBytesParameters { count: Some(asked) };
-            let body =
-                to_json(&parameters).map_err(|error| failed(classify(&error, &*self.clock)))?;
-            let answer = self.ask(self.client.get_random_bytes(body.into(), None)).await;
-            let told = answer.map_err(failed)?.into_model().ok().and_then(|told| told.value);
+            let count = i32::try_from(piece.len()).ok();
+            let body = to_json(&GetRandomBytesParameters { count });
+            let body = body.map_err(|error| classify(&error, &*self.clock))?;
+            let answer = self.ask(self.client.get_random_bytes(body.into(), None)).await?;
+            let told = answer.into_model().ok().and_then(|told| told.value);
             let told = SecureBytes::new(told.unwrap_or_default());
             if told.len() != piece.len() {
-                return Err(failed(Fault::not_understood()));
+                return Err(Fault::not_understood());
             }
             piece.copy_from_slice(told.as_slice());
         }

@@ -8,14 +8,14 @@ use azure_security_keyvault_keys::models::{Key, KeyAttributes, UpdateKeyProperti
 use vault_crypto_core::{ErrorKind, KeyInfo};
 
 use super::{conflict, wrong};
+use crate::client::within;
 use crate::describe::Version;
 use crate::error::{Fault, classify};
 use crate::names::KeyName;
 use crate::provider::{AzureKmsProvider, MIN_WINDOW_DAYS};
 
-/// How often, and for how long in all, a deletion or a recovery is looked at.
+/// How often a deletion or a recovery is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-const LOOKS: usize = 120;
 /// How many times versions that appear meanwhile are switched too.
 const PASSES: usize = 5;
 
@@ -96,14 +96,15 @@ impl AzureKmsProvider {
             }
             answer => answer?.into_model().map_err(|error| classify(&error, &*self.clock))?,
         };
-        // It takes the service some seconds; what it will say then, it has said already.
+        // It takes the service some seconds; what it will say then, it has said already, so there is time
+        // left for that answer.
         let info = self.of_deleted(name, deleted)?;
-        for _ in 0..LOOKS {
-            match self.describe_deleted(name).await {
-                Ok(None) => self.clock.sleep(LOOK_EVERY).await,
-                _ => break,
+        let looking = async {
+            while matches!(self.describe_deleted(name).await, Ok(None)) {
+                self.clock.sleep(LOOK_EVERY).await;
             }
-        }
+        };
+        within(&*self.clock, self.call_timeout / 2, looking).await;
         Ok(info)
     }
 
@@ -121,7 +122,7 @@ impl AzureKmsProvider {
             return Err(conflict("its deletion is not scheduled"));
         }
         self.ask(self.client.recover_deleted_key(name.as_str(), None)).await?;
-        for _ in 0..LOOKS {
+        loop {
             match self.current(name).await {
                 // Whoever deleted it may not have disabled it.
                 Ok(_) => return self.switch(name, false).await,
@@ -130,7 +131,6 @@ impl AzureKmsProvider {
             }
             self.clock.sleep(LOOK_EVERY).await;
         }
-        Err(Fault::timed_out())
     }
 
     /// The key, or `KeyUnusable` while its deletion is pending.

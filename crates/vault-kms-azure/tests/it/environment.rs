@@ -80,6 +80,28 @@ async fn a_workload_identity_logs_in_with_its_file() {
 }
 
 #[tokio::test]
+async fn no_proxy_of_the_environment_is_taken() {
+    let again = "it::environment::no_proxy_of_the_environment_is_taken";
+    let parent = parent(again, |world, folder| {
+        let file = folder.join("token");
+        std::fs::write(&file, world.fake.federated_token()).unwrap();
+        // Nobody listens there.
+        let proxies = ["https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy", "ALL_PROXY"];
+        let mut all: Vec<_> =
+            proxies.map(|name| (name, "http://127.0.0.1:9".to_owned())).into_iter().collect();
+        all.extend([
+            ("AZURE_TENANT_ID", world.fake.tenant().to_owned()),
+            ("AZURE_CLIENT_ID", world.fake.client_id().to_owned()),
+            ("AZURE_FEDERATED_TOKEN_FILE", file.display().to_string()),
+        ]);
+        all
+    });
+    if parent.await.is_none() {
+        child(AzureCredentials::WorkloadIdentity).await;
+    }
+}
+
+#[tokio::test]
 async fn a_managed_identity_logs_in_at_app_service_past_any_proxy() {
     let again = "it::environment::a_managed_identity_logs_in_at_app_service_past_any_proxy";
     let parent = parent(again, |world, _| {

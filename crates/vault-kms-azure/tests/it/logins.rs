@@ -68,7 +68,8 @@ async fn a_wrong_secret_is_refused_without_words_of_the_login_server() {
     let error = kms.generate_data_key(&"app".into(), &context()).await.unwrap_err();
     assert_eq!((error.kind(), error.operation()), (ErrorKind::PermissionDenied, Operation::LogIn));
     let text = format!("{error} {error:?}");
-    assert!(!text.contains("hunter2") && !text.contains("AADSTS"), "{text}");
+    assert!(text.contains("the client secret is wrong"), "{text}");
+    assert!(!text.contains("hunter2") && !text.contains("Invalid client secret"), "{text}");
 }
 
 #[tokio::test]
@@ -113,12 +114,12 @@ async fn a_token_with_a_line_break_is_an_error_and_no_panic() {
         "é".into(),
         String::new(),
     ] {
+        // Of nothing at all the next answer may have more.
+        let empty = token.is_empty();
+        let kind = if empty { ErrorKind::Unavailable } else { ErrorKind::PermissionDenied };
         let kms = injected(&fake, &fixed_token(token)).await;
         let error = kms.generate_data_key(&"app".into(), &context()).await.unwrap_err();
-        assert_eq!(
-            (error.kind(), error.operation()),
-            (ErrorKind::PermissionDenied, Operation::LogIn)
-        );
+        assert_eq!((error.kind(), error.operation()), (kind, Operation::LogIn));
         let (_, signature) = good.rsplit_once('.').unwrap();
         assert!(!format!("{error:?}").contains(signature));
     }

@@ -8,6 +8,7 @@ use vault_crypto_core::{
 };
 use vault_kms_azure::{AzureCloud, AzureCredentials, AzureKmsConfig, AzureKmsProvider};
 use vault_testkit::fakes::azure::FakeKeyVault;
+use vault_testkit::proxy::{FaultProxy, Upstream};
 
 /// A vault and a provider that logs in to it with a client secret.
 pub(super) struct World {
@@ -36,6 +37,34 @@ impl World {
         self.fake.forget_calls();
         calls.iter().map(|call| format!("{} {} {}", call.method, call.path, call.status)).collect()
     }
+}
+
+/// A proxy before the vault, and a provider that goes through it.
+pub(super) struct Through {
+    pub(super) fake: FakeKeyVault,
+    pub(super) proxy: FaultProxy,
+    pub(super) kms: AzureKmsProvider,
+}
+
+impl Through {
+    pub(super) async fn new(change: impl FnOnce(AzureKmsConfig) -> AzureKmsConfig) -> Self {
+        let fake = FakeKeyVault::start();
+        let proxy = proxy(&fake);
+        let config = config(&fake).with_resolved(fake.host(), proxy.addr());
+        let kms = AzureKmsProvider::connect(change(config)).await.unwrap();
+        Self { fake, proxy, kms }
+    }
+
+    pub(super) async fn key(&self, name: &str) -> KeyId {
+        self.kms.create_key(KeyConfig::new(name)).await.unwrap().key_id
+    }
+}
+
+/// A proxy before all that `fake` serves, with certificates of its names.
+pub(super) fn proxy(fake: &FakeKeyVault) -> FaultProxy {
+    let upstream = Upstream::https(fake.addr(), &fake.host(), &fake.ca_pem()).unwrap();
+    let names = [fake.host(), "login.microsoftonline.com".to_owned()];
+    FaultProxy::start_tls(upstream, fake.ca(), &names.each_ref().map(String::as_str)).unwrap()
 }
 
 pub(super) fn config(fake: &FakeKeyVault) -> AzureKmsConfig {

@@ -8,8 +8,7 @@ use vault_testkit::servers::python_clients;
 
 use super::support::{World, context};
 
-const SCRIPT: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/../vault-testkit/tests/interop/azure.py");
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/interop/azure.py");
 
 /// What Microsoft's client says to `words`; `input` and what is said are hexadecimal.
 fn microsoft(world: &World, words: &[&str], input: &[u8]) -> String {
