@@ -198,16 +198,7 @@ pub(crate) fn replace(
     bytes: &[u8],
     random: &dyn RandomSource,
 ) -> Result<(), ReplaceError> {
-    let mut salt = [0; 8];
-    random.fill(&mut salt).map_err(ReplaceError::Random)?;
-    let temp = temporary_path(dir, name, &salt);
-    let written = write_new(&temp, bytes).and_then(|()| fs::rename(&temp, dir.join(name)));
-    if let Err(error) = written {
-        // The write's own error is the one to report.
-        let _ = fs::remove_file(&temp);
-        return Err(ReplaceError::Io(error));
-    }
-    platform::sync_dir(dir).map_err(ReplaceError::Io)
+    put(dir, name, bytes, random, |temp, path| fs::rename(temp, path))
 }
 
 /// Puts `bytes` into the new file `dir/name`, whole or not at all, and never over one that somebody made
@@ -218,12 +209,30 @@ pub(crate) fn create(
     bytes: &[u8],
     random: &dyn RandomSource,
 ) -> Result<(), ReplaceError> {
+    put(dir, name, bytes, random, |temp, path| {
+        link_new(temp, path, bytes)?;
+        fs::remove_file(temp)
+    })
+}
+
+/// Writes a temporary file, which `place` moves to its name, durably.
+fn put(
+    dir: &Path,
+    name: &OsStr,
+    bytes: &[u8],
+    random: &dyn RandomSource,
+    place: impl FnOnce(&Path, &Path) -> io::Result<()>,
+) -> Result<(), ReplaceError> {
     let mut salt = [0; 8];
     random.fill(&mut salt).map_err(ReplaceError::Random)?;
     let temp = temporary_path(dir, name, &salt);
-    let written = write_new(&temp, bytes).and_then(|()| link_new(&temp, &dir.join(name), bytes));
-    let removed = fs::remove_file(&temp);
-    written.and(removed).and_then(|()| platform::sync_dir(dir)).map_err(ReplaceError::Io)
+    let written = write_new(&temp, bytes).and_then(|()| place(&temp, &dir.join(name)));
+    if let Err(error) = written {
+        // The write's own error is the one to report.
+        let _ = fs::remove_file(&temp);
+        return Err(ReplaceError::Io(error));
+    }
+    platform::sync_dir(dir).map_err(ReplaceError::Io)
 }
 
 /// Unlike a rename, a link does not replace what is there.
