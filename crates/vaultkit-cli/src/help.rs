@@ -51,8 +51,8 @@ Examples:
   vaultkit seal a.txt --envelope cards            for whom vaultkit.toml says
 
 Each recipient can open the file alone, unless --threshold says how many must agree. All take part \
-when the file is sealed, except the stores of --fill-later and, once --at-least so many took part, \
-those that do not answer: their slots `vaultkit fill` fills. Who is missing is told as a warning, and \
+when the file is sealed, except the stores of --fill-later and, a second after --at-least so many took \
+part, those that did not answer: their slots `vaultkit fill` fills. Who is missing is told as a warning, and \
 the exit code is 0.
 
 An envelope is never chosen by itself; more pairs of --scope narrow the scope that it has.

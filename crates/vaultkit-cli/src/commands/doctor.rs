@@ -204,7 +204,13 @@ impl Visit {
         if let Some(who) = connected.who_am_i().await.transpose() {
             self.ask(WHO.0, WHO.1, who);
         }
-        match connected.server_time().await {
+        self.compare_clocks(connected.server_time().await);
+        true
+    }
+
+    /// Not every service tells the time; one that fails to is told of.
+    fn compare_clocks(&mut self, theirs: Result<Option<SystemTime>, CryptoError>) {
+        match theirs {
             Ok(Some(theirs)) => {
                 let ours: SystemTime = SystemClock::new().now();
                 self.skew = Some(match ours.duration_since(theirs) {
@@ -215,7 +221,6 @@ impl Visit {
             Ok(None) => {}
             Err(error) => self.ask("clock", "telling whether this machine's is right", Err(error)),
         }
-        true
     }
 
     async fn try_key(&mut self, kms: &dyn KmsProvider, key: &KeyId) {
@@ -252,5 +257,41 @@ impl Visit {
         self.ask(wrap.0, wrap.1, wrapped.map(|_| ok()));
         let described = kms.describe_key(key).await.map(|info| info.state.as_str().to_owned());
         self.ask(describe.0, describe.1, described);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vaultkit::core::Operation;
+
+    use super::*;
+
+    fn visit() -> Visit {
+        let name = "main".to_owned();
+        Visit { name, provider: "hcvault", key: None, checks: Vec::new(), skew: None }
+    }
+
+    #[test]
+    fn a_time_that_is_not_told_for_a_failure_is_said_and_breaks_nothing() {
+        let mut visit = visit();
+        visit.compare_clocks(Ok(None));
+        assert!(visit.checks.is_empty() && visit.skew.is_none());
+        visit.compare_clocks(Err(CryptoError::new(ErrorKind::TimedOut, Operation::HealthCheck)));
+        assert!(visit.checks.iter().all(|check| check.vital_failure().is_none()));
+        let visits = [visit];
+        let said = show::table(&visits);
+        assert!(said.contains("clock") && said.contains("no answer"), "{said}");
+        assert!(said.contains("whether this machine's is right"), "{said}");
+        let [visit] = visits;
+        assert_eq!(show::object(&visit)["checks"]["clock"]["ok"], false);
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_is_told_by_how_much() {
+        let mut visit = visit();
+        let theirs = SystemClock::new().now() + Duration::from_secs(600);
+        visit.compare_clocks(Ok(Some(theirs)));
+        let said = show::table(&[visit]);
+        assert!(said.contains("s behind the service's: set it"), "{said}");
     }
 }

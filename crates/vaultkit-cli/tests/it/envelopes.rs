@@ -109,6 +109,17 @@ fn an_envelope_rewraps_the_slots_of_those_it_seals_for() {
 }
 
 #[test]
+fn an_envelope_opens_with_the_keys_it_names_and_not_with_others_of_their_stores() {
+    let desk = desk();
+    desk.done(["keys", "create", "other", "--kms", "local:one"]);
+    desk.done(["seal", "a", "--kms", "local:one#other", "--scope", "table=cards"]);
+    desk.fails(4, "no key", ["open", "a.vk", "-o", "x", "--envelope", "cards"]);
+    desk.fails(4, "no key", ["rewrap", "a.vk", "--envelope", "cards"]);
+    desk.fails(4, "no key", ["add-recipient", "a.vk", "-r", "old", "--envelope", "cards"]);
+    assert_eq!(slots(&desk, "a.vk").len(), 1);
+}
+
+#[test]
 fn an_envelope_leaves_slots_for_later_and_fills_them() {
     let desk = desk();
     let sealed = object(&desk.done(["seal", "a", "--envelope", "later", "--json"]));
