@@ -159,3 +159,43 @@ async fn without_upkeep_the_first_use_in_time_renews() {
     connection.who_am_i().await.unwrap();
     assert_eq!((count(&proxy, "/login"), count(&proxy, "/renew-self")), (1, 1));
 }
+
+/// The server says that what it grants at `path` lasts no time.
+fn grants_nothing_at(proxy: &FaultProxy, path: &str) {
+    proxy.on(Match::path(path)).always().fault(HttpFault::edit(|body| {
+        let text = String::from_utf8(body.clone()).unwrap();
+        let none = text.replace("\"lease_duration\":3600", "\"lease_duration\":0");
+        assert_ne!(none, text);
+        *body = none.into_bytes();
+    }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_of_no_length_has_no_end_and_a_renewal_of_no_length_is_one() {
+    for (path, logins, renewals) in [("/login", 1, 0), ("/renew-self", 2, 1)] {
+        let (proxy, clock) = (proxy(), VirtualClock::new());
+        grants_nothing_at(&proxy, path);
+        let config = VaultConnectionConfig::new(proxy.url(), app_role("zero", &["token_ttl=1h"]))
+            .with_clock(Arc::new(clock.clone()));
+        let connection = connect(config).await;
+        for pause in [55 * 60, 2, 60] {
+            connection.who_am_i().await.unwrap();
+            clock.advance(Duration::from_secs(pause));
+        }
+        connection.who_am_i().await.unwrap();
+        let seen = (count(&proxy, "/login"), count(&proxy, "/renew-self"));
+        assert_eq!(seen, (logins, renewals), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_periodic_token_is_renewed_for_ever_and_a_batch_token_replaced_each_time() {
+    let periodic = kept(app_role("periodic", &["token_period=1h"]), 8).await;
+    let renewals = periodic.pass(20 * HOUR, "/renew-self").len();
+    assert!((22..=31).contains(&renewals), "{renewals} renewals in twenty hours");
+    assert_eq!(count(&periodic.proxy, "/login"), 1);
+    let batch = kept(app_role("batches", &["token_type=batch", "token_ttl=1h"]), 9).await;
+    let logins = batch.pass(20 * HOUR, "/login").len();
+    assert!((22..=31).contains(&logins), "{logins} logins in twenty hours");
+    assert_eq!(count(&batch.proxy, "/renew-self"), 0);
+}
