@@ -209,9 +209,12 @@ impl Login<'_> {
                 let secret = secret_access_key.as_str();
                 checked(Credentials::new(access_key_id, secret, token, None, "vaultkit"))
             }
-            Source::DefaultChain | Source::Role(..) => checked(
-                DefaultCredentialsChain::builder().configure(self.own.clone()).build().await,
-            ),
+            Source::DefaultChain | Source::Role(..) => {
+                let mut chain = DefaultCredentialsChain::builder().configure(self.own.clone());
+                // Known by now; without it the chain asks the machine for one, with all of its patience.
+                chain.set_region(self.sdk.region().cloned());
+                checked(chain.build().await)
+            }
         })
     }
 

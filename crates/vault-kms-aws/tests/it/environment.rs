@@ -16,6 +16,10 @@ async fn child(url: String) {
         Err(_) => AwsCredentials::default_chain(),
     };
     let settings = AwsKmsConfig::new().with_credentials(login);
+    let settings = match std::env::var("VAULTKIT_TEST_REGION") {
+        Ok(region) => settings.with_region(region),
+        Err(_) => settings,
+    };
     // Without an address of its own the environment's is asked.
     let settings = match std::env::var("AWS_ENDPOINT_URL") {
         Ok(_) => settings,
@@ -131,6 +135,25 @@ async fn the_machines_metadata_service_is_told_apart_from_the_machine_having_no_
         assert!(told.contains("I am nobody: Unavailable"), "{status}: {told}");
         assert!(told.contains("container") && !told.contains("canary"), "{status}: {told}");
     }
+}
+
+#[tokio::test]
+async fn a_region_that_is_configured_is_not_asked_for() {
+    if let Ok(url) = std::env::var("VAULTKIT_TEST_CHILD") {
+        return child(url).await;
+    }
+    let test = "it::environment::a_region_that_is_configured_is_not_asked_for";
+    let machine = failing(500);
+    let url = machine.url();
+    let variables = [
+        ("AWS_ACCESS_KEY_ID", "111111111111"),
+        ("AWS_SECRET_ACCESS_KEY", "s"),
+        ("VAULTKIT_TEST_REGION", "us-east-1"),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &*url),
+    ];
+    let told = in_an_environment(test, &variables);
+    assert!(told.contains("I am arn:aws:iam::111111111111:root"), "{told}");
+    assert_eq!(machine.calls().len(), 0, "{:#?}", machine.calls());
 }
 
 /// As in a pod: the token's file and the role stand in variables, and the SDK logs in.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::join_all;
 use vault_crypto_core::{Clock, ErrorKind, KmsProvider, Operation, SystemClock};
 use vault_kms_aws::{AwsKmsConfig, AwsKmsProvider};
 use vault_testkit::conformance::transport::{self, CANARY, ServiceShape, TransportFixture};
-use vault_testkit::proxy::{Answer, FaultProxy, HttpFault};
+use vault_testkit::proxy::{Answer, FaultProxy, HttpFault, Match};
 use vault_testkit::servers::LocalStack;
 use vault_testkit::tls::TestCa;
 
@@ -207,4 +208,30 @@ async fn a_description_has_one_deadline_however_many_answers_it_is_made_of() {
     let again = connect(&proxy.url()).await;
     proxy.clear();
     again.describe_key(&key).await.unwrap();
+}
+
+#[tokio::test]
+async fn calls_that_are_given_up_at_any_moment_leave_the_provider_as_it_was() {
+    let (kms, key, proxy) = proxied().await;
+    let context = context();
+    let data_key = kms.generate_data_key(&key, &context).await.unwrap();
+    proxy.on(Match::any()).always().fault(HttpFault::Jitter(Duration::from_millis(40)));
+    let given_up = (1..=60).map(|limit| {
+        let (kms, data_key, context) = (&kms, &data_key, &context);
+        async move {
+            let call = kms.decrypt_data_key(data_key.wrapped(), context);
+            match tokio::time::timeout(Duration::from_millis(limit), call).await {
+                Ok(opened) => assert_eq!(opened.unwrap(), *data_key.plaintext()),
+                Err(_) => return 1,
+            }
+            0
+        }
+    });
+    let given_up: u32 = join_all(given_up).await.into_iter().sum();
+    assert!(given_up > 0);
+    proxy.clear();
+    let calls = (0..20).map(|_| kms.decrypt_data_key(data_key.wrapped(), &context));
+    for opened in join_all(calls).await {
+        assert_eq!(opened.unwrap(), *data_key.plaintext());
+    }
 }
