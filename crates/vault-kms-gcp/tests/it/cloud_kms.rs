@@ -205,3 +205,46 @@ async fn a_client_of_no_project_is_refused() {
         assert_eq!(kind(CloudKmsClient::over(provider, config)), ErrorKind::InvalidInput);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_calls_everything_as_the_service_does() {
+    let service = Service::start().await;
+    let kms = client(&service.kms);
+    let mut logged = 0;
+    macro_rules! called {
+        ($($call:ident($($argument:expr),*)),+ $(,)?) => {
+            $({
+                service.fake.forget_calls();
+                let _ = kms.$call($($argument),*).await;
+                let log = kms.get_audit_log().await.unwrap();
+                logged += 1;
+                assert_eq!(log.len(), logged, stringify!($call));
+                let method = log.last().unwrap().method;
+                assert_ne!(service.fake.count(method), 0, "{} is no {method}", stringify!($call));
+            })+
+        };
+    }
+    called!(
+        create_key_ring("alpha"),
+        get_key_ring("alpha"),
+        list_key_rings(),
+        create_key("alpha", "k", "AES_256_GCM"),
+        get_key("alpha", "k"),
+        list_keys("alpha"),
+        encrypt("alpha", "k", b"plaintext"),
+        decrypt("alpha", "k", &EncryptedData::from_ciphertext(vec![1; 64])),
+        rotate_key("alpha", "k"),
+        set_rotation_schedule("alpha", "k", None),
+        disable_key_version("alpha", "k", 1),
+        enable_key_version("alpha", "k", 1),
+        destroy_key_version("alpha", "k", 1),
+        restore_key_version("alpha", "k", 1),
+        get_public_key("alpha", "k", 1),
+        asymmetric_decrypt("alpha", "k", 1, vec![1; 256]),
+        test_iam_permissions(IamResource::KeyRing("alpha"), &["cloudkms.keyRings.get"]),
+        get_iam_policy(IamResource::Key("alpha", "k")),
+    );
+    let policy = kms.get_iam_policy(IamResource::Key("alpha", "k")).await.unwrap();
+    logged += 1;
+    called!(set_iam_policy(IamResource::Key("alpha", "k"), &policy));
+}
