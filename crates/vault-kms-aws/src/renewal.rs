@@ -124,6 +124,12 @@ impl Logins {
         true
     }
 
+    /// Drops all logins. One under way holds the client that holds these, and would keep all of it for ever.
+    pub(crate) fn end(&self) {
+        let kept = std::mem::take(&mut self.state().kept);
+        drop(kept);
+    }
+
     fn choose(&self, resolver: &SharedIdentityResolver, components: &RuntimeComponents) -> Use {
         let (logins, now) = (&*self.0, self.0.clock.monotonic());
         let mut state = self.state();

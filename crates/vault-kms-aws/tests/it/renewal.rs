@@ -77,6 +77,21 @@ async fn a_login_outlives_the_caller_who_began_it() {
 }
 
 #[tokio::test]
+async fn a_provider_that_is_dropped_in_the_middle_of_a_login_leaves_nothing() {
+    let (_, key, _) = proxied().await;
+    let proxy = proxy();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let kms = connected(with_role(&proxy).with_clock(clock.clone())).await;
+    proxy.on(sts()).fault(HttpFault::Hang);
+    let context = context();
+    let call = kms.generate_data_key(&key, &context);
+    assert!(tokio::time::timeout(Duration::from_millis(100), call).await.is_err());
+    assert!(Arc::strong_count(&clock) > 1);
+    drop(kms);
+    assert_eq!(Arc::strong_count(&clock), 1);
+}
+
+#[tokio::test]
 async fn one_new_login_serves_all_who_were_refused() {
     let proxy = proxy();
     let kms = connected(with_role(&proxy)).await;
