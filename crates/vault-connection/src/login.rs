@@ -165,9 +165,14 @@ async fn wraps_a_secret_id(
     let answer = transport.send(&request, None).await?.success().map_err(does_not_open)?;
     let answer = VaultAnswer::new(answer);
     let Data { creation_path } = answer.data()?;
-    // In a namespace its name may stand before it.
-    let roles = format!("/{}/role/", mount.auth());
-    let made_by_role = format!("/{creation_path}").contains(&roles)
+    let roles = format!("{}/role/", mount.auth());
+    let at_this_mount = match creation_path.find(&roles) {
+        Some(0) => true,
+        // The namespace's name may stand before it.
+        Some(_) => transport.has_namespace(),
+        None => false,
+    };
+    let made_by_role = at_this_mount
         && (creation_path.ends_with("/secret-id") || creation_path.ends_with("/custom-secret-id"));
     if made_by_role {
         return Ok(());

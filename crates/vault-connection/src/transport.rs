@@ -105,6 +105,10 @@ impl Transport {
         self.client.clone()
     }
 
+    pub(crate) fn has_namespace(&self) -> bool {
+        self.namespace.is_some()
+    }
+
     pub(crate) fn address(&self) -> &Address {
         &self.address
     }

@@ -319,6 +319,11 @@ impl KmsProvider for VaultKmsProvider {
         let status = match (health.initialized, health.sealed) {
             (false, _) => HealthStatus::unhealthy(format!("{server} is not initialized")),
             (true, true) => HealthStatus::unhealthy(format!("{server} is sealed")),
+            (true, false) if self.connection().namespace().is_some() && !health.namespaces => {
+                HealthStatus::unhealthy(format!(
+                    "{server} has no namespaces, and one is configured"
+                ))
+            }
             (true, false) => HealthStatus::healthy(server),
         };
         Ok(status.with_latency(health.latency))

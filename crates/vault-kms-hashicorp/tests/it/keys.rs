@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use vault_connection::{VaultConnectionConfig, VaultCredentials};
+use vault_connection::{VaultConnectionConfig, VaultCredentials, VaultMount};
 use vault_crypto_core::{
     ErrorKind, KeyConfig, KeyId, KeyVersion, KmsAdmin, KmsProvider, Scope, SecureBytes, WrappedKey,
 };
@@ -248,6 +248,18 @@ async fn an_engine_mounted_elsewhere_has_its_own_key_ids() {
     let error = nowhere.describe_key(&KeyId::new("k")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::KeyNotFound);
     assert!(error.to_string().contains("mounted"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_that_the_server_would_ignore_is_refused() {
+    let connection = connection_at(&server().url(), server());
+    let namespaced = connection.with_namespace(VaultMount::new("team-a").unwrap());
+    let provider = connect(VaultKmsConfig::new(namespaced)).await;
+    let error = provider.generate_data_key(&KeyId::new("k"), &context()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("namespace"), "{error}");
+    let health = provider.health_check().await.unwrap();
+    assert!(!health.healthy && health.message.contains("namespaces"), "{health:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
