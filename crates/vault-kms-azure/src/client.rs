@@ -18,13 +18,16 @@ use crate::login::Login;
 use crate::names::Vault;
 use crate::transport::{LoginTransport, VaultTransport, Wire};
 
+/// As good as no limit: with a longer one the HTTP client panics.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// What the SDK's client for the vault is built with.
 pub(crate) fn key_options(
     config: &AzureKmsConfig,
     vault: &Vault,
     login: Login,
 ) -> Result<KeyClientOptions> {
-    let builder = builder(config)?.https_only(true).read_timeout(config.read_timeout);
+    let builder = builder(config)?.https_only(true).read_timeout(config.read_timeout.min(NEVER));
     let http = builder.build().map_err(|_| unusable_settings())?;
     let transport = VaultTransport::new(Wire::new(http), vault.host(), login);
     Ok(KeyClientOptions {
@@ -77,9 +80,9 @@ fn builder(config: &AzureKmsConfig) -> Result<reqwest::ClientBuilder> {
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .no_proxy()
-        .connect_timeout(config.connect_timeout)
+        .connect_timeout(config.connect_timeout.min(NEVER))
         .pool_max_idle_per_host(config.max_idle)
-        .pool_idle_timeout(config.idle_timeout);
+        .pool_idle_timeout(config.idle_timeout.min(NEVER));
     if let Some(pem) = &config.roots {
         let roots = reqwest::Certificate::from_pem_bundle(pem).ok().filter(|all| !all.is_empty());
         builder = builder.tls_certs_only(roots.ok_or_else(|| {

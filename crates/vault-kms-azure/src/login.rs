@@ -9,6 +9,7 @@
 //! Left to others: how to log in (`credentials`), what a failure means (`error::login`).
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
@@ -180,10 +181,15 @@ impl Login {
         let (source, kept) = (Arc::clone(&self.source), Arc::downgrade(&self.state));
         let (asked, since) = (scope.to_owned(), self.now());
         let login = async move {
-            let told = within(&*source.clock, source.limit, source.ask(&asked)).await;
-            let outcome = told.unwrap_or_else(|| Err(login::timed_out()));
+            // The SDK panics at some answers, and with it everybody would who waits for this login.
+            let asking = AssertUnwindSafe(source.ask(&asked)).catch_unwind();
+            let outcome = match within(&*source.clock, source.limit, asking).await {
+                Some(Ok(outcome)) => outcome,
+                Some(Err(_)) => Err(login::not_understood()),
+                None => Err(login::timed_out()),
+            };
             // Somebody may look at it long after its time was over.
-            let at = source.clock.monotonic().min(since + source.limit);
+            let at = source.clock.monotonic().min(since.saturating_add(source.limit));
             source.note(&kept, (number, asked, at), &outcome);
             outcome
         };

@@ -164,6 +164,28 @@ async fn what_the_login_service_answers_is_told_as_what_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_the_sdk_panics_at_is_an_error_and_the_next_one_works() {
+    let logins = Logins::new().await;
+    let forever =
+        format!(r#"{{"access_token":"x","expires_in":{},"token_type":"Bearer"}}"#, i64::MAX);
+    logins.proxy.on(Match::path(LOGIN)).fault(HttpFault::Answer(Answer::json(200, forever)));
+    let kms = AzureKmsProvider::connect(logins.config()).await.unwrap();
+    let error = seals(&kms).await.unwrap_err();
+    assert_eq!((error.kind(), error.operation()), (Unavailable, Operation::LogIn), "{error}");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    seals(&kms).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_of_time_without_end_is_none() {
+    let logins = Logins::new().await;
+    let config = logins.config().with_call_timeout(Duration::MAX);
+    let config = config.with_connect_timeout(Duration::MAX).with_read_timeout(Duration::MAX);
+    let config = config.with_pool(8, Duration::MAX);
+    seals(&AzureKmsProvider::connect(config).await.unwrap()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_login_service_that_is_away_is_asked_again_soon() {
     let logins = Logins::new().await;
     logins.proxy.stop();
