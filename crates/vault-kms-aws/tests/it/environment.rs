@@ -73,6 +73,11 @@ async fn profiles_and_the_environment_are_read_as_everywhere() {
 
     let told = in_an_environment(test, &keys);
     assert!(told.contains("I am arn:aws:iam::111111111111:root"), "{told}");
+    // A proxy of the environment is nobody's that was configured.
+    let nobody = "http://127.0.0.1:1";
+    let proxies = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"];
+    let told = in_an_environment(test, &[&keys[..], &proxies.map(|name| (name, nobody))].concat());
+    assert!(told.contains("I am arn:aws:iam::111111111111:root"), "{told}");
     // A profile that was asked for goes before the environment.
     let both = [&files[..], &keys[..], &[("VAULTKIT_TEST_PROFILE", "other")]].concat();
     let told = in_an_environment(test, &both);
