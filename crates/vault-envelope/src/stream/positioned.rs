@@ -165,34 +165,36 @@ fn check(flag: &AtomicBool) -> Result<()> {
 
 fn read_exact_vectored_at(
     file: &File,
-    mut slices: &mut [IoSliceMut<'_>],
-    mut offset: u64,
+    slices: &mut [IoSliceMut<'_>],
+    offset: u64,
 ) -> std::io::Result<()> {
-    while !slices.is_empty() {
-        match preadv(file, slices, offset) {
-            Ok(0) => return Err(IoKind::UnexpectedEof.into()),
-            Ok(len) => {
-                offset += len as u64;
-                IoSliceMut::advance_slices(&mut slices, len);
-            }
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
+    let read = |slices: &mut [IoSliceMut<'_>], offset| preadv(file, slices, offset);
+    move_all(slices, offset, IoKind::UnexpectedEof, read, IoSliceMut::advance_slices)
 }
 
 fn write_all_vectored_at(
     file: &File,
-    mut slices: &mut [IoSlice<'_>],
+    slices: &mut [IoSlice<'_>],
+    offset: u64,
+) -> std::io::Result<()> {
+    let write = |slices: &mut [IoSlice<'_>], offset| pwritev(file, slices, offset);
+    move_all(slices, offset, IoKind::WriteZero, write, IoSlice::advance_slices)
+}
+
+/// Moves all of `slices` by calls that may each move less; `stuck` is what it means if one moves nothing.
+fn move_all<S>(
+    mut slices: &mut [S],
     mut offset: u64,
+    stuck: IoKind,
+    call: impl Fn(&mut [S], u64) -> Result<usize, Errno>,
+    advance: impl Fn(&mut &mut [S], usize),
 ) -> std::io::Result<()> {
     while !slices.is_empty() {
-        match pwritev(file, slices, offset) {
-            Ok(0) => return Err(IoKind::WriteZero.into()),
+        match call(slices, offset) {
+            Ok(0) => return Err(stuck.into()),
             Ok(len) => {
                 offset += len as u64;
-                IoSlice::advance_slices(&mut slices, len);
+                advance(&mut slices, len);
             }
             Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),

@@ -4,8 +4,8 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vault_crypto_core::header::{Extension, SlotKind, parse};
-use vault_crypto_core::{Clock as _, ErrorKind, KeyVersion, Operation, Scope};
+use vault_crypto_core::header::{Binding, Extension, Slot, SlotKind, parse};
+use vault_crypto_core::{Clock as _, DataKey, ErrorKind, KeyVersion, Operation, Scope};
 use vault_envelope::{
     AllowedKeys, EnvelopeEncryption, Recipient, Recipients, Rewrapped, SlotSelector,
 };
@@ -355,9 +355,15 @@ fn old_slots_are_not_given_up_for_new_ones_that_cannot_be_opened_here() {
     clock.run(both.rewrap_to(&sealed, &target)).unwrap();
 }
 
+fn slot_of(made: &DataKey) -> Slot {
+    let wrapped = made.wrapped().clone();
+    let (kind, binding) = (SlotKind::OTHER_KMS, Binding::Kms);
+    Slot::kms(kind, binding, &wrapped.key_id, wrapped.version, wrapped.bytes)
+}
+
 #[test]
 fn slots_and_extensions_of_a_later_day_are_kept_byte_for_byte() {
-    use vault_crypto_core::header::{Binding, Header, Shape, Slot, Suite};
+    use vault_crypto_core::header::{Header, Shape, Suite};
     use vault_crypto_core::{KeyId, KmsProvider as _, WrapContext, derive::DataKeySecret};
     let (clock, clouds) = clouds::<2>();
     let context = WrapContext::data_key(Scope::empty());
@@ -371,15 +377,7 @@ fn slots_and_extensions_of_a_later_day_are_kept_byte_for_byte() {
     let mut slot = Slot::kms(later, Binding::Mac, &KeyId::from("x"), unknown, vec![9; 99]);
     slot.parameters = vec![1, 2, 3];
     header.slots.push(slot.clone());
-    let wrapped = made.wrapped().clone();
-    let kind = SlotKind::OTHER_KMS;
-    header.slots.push(Slot::kms(
-        kind,
-        Binding::Kms,
-        &wrapped.key_id,
-        wrapped.version,
-        wrapped.bytes,
-    ));
+    header.slots.push(slot_of(&made));
     let entry = secret.seal_header(&mut header, &Scope::empty(), None).unwrap();
 
     let mover = reader_of(&clock, &[&clouds[0], &clouds[1]]);
@@ -396,7 +394,7 @@ fn slots_and_extensions_of_a_later_day_are_kept_byte_for_byte() {
 
 #[test]
 fn the_last_epoch_does_not_wrap() {
-    use vault_crypto_core::header::{Binding, Header, Shape, Slot, Suite};
+    use vault_crypto_core::header::{Header, Shape, Suite};
     use vault_crypto_core::{KmsProvider as _, WrapContext, derive::DataKeySecret};
     let (clock, clouds) = clouds::<2>();
     let context = WrapContext::data_key(Scope::empty());
@@ -404,15 +402,7 @@ fn the_last_epoch_does_not_wrap() {
     let secret = DataKeySecret::new(made.plaintext()).unwrap();
     let mut header = Header::new(Suite::KcXaes256Gcm, Shape::KeyEntry);
     (header.exclusive, header.epoch) = (true, u32::MAX);
-    let wrapped = made.wrapped().clone();
-    let kind = SlotKind::OTHER_KMS;
-    header.slots.push(Slot::kms(
-        kind,
-        Binding::Kms,
-        &wrapped.key_id,
-        wrapped.version,
-        wrapped.bytes,
-    ));
+    header.slots.push(slot_of(&made));
     let entry = secret.seal_header(&mut header, &Scope::empty(), None).unwrap();
     let envelope = clouds[0].reader(&clock);
     let added = clock.run(envelope.add_recipient(&entry, &clouds[1].recipient()));

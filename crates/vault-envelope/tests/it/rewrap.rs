@@ -1,9 +1,9 @@
 //! Rewrap: the header moves, the body stays.
 
 use vault_crypto_core::header::parse;
-use vault_crypto_core::{ErrorKind, KmsAdmin as _, Operation, RotateOptions, Scope};
+use vault_crypto_core::{ErrorKind, KeyId, KmsAdmin as _, Operation, RotateOptions, Scope};
 use vault_envelope::{AllowedKeys, EnvelopeEncryption, Recipients, Rewrapped};
-use vault_testkit::Fault;
+use vault_testkit::{Fault, MemoryKms};
 
 use super::clouds::{clouds, envelope_to, open, recipients, seal, tampered, with_header};
 use super::support::{block_on, context, kind_of, kms};
@@ -62,23 +62,29 @@ fn a_shared_data_key_moves_only_by_the_operation_that_names_its_scope() {
     assert!(block_on(mover.rewrap_shared(sealed.as_bytes(), &scope)).is_ok());
 }
 
-#[test]
-fn a_slot_that_is_not_filled_yet_is_unavailable_and_rewrap_fills_it() {
+/// A stored key that `key` wraps, with a slot of `second`'s that is not filled yet.
+fn with_empty_slot(kms: &MemoryKms, key: &KeyId, second: &KeyId, parameters: Vec<u8>) -> Vec<u8> {
     use vault_crypto_core::header::{Binding, Header, Shape, Slot, SlotKind, Suite};
     use vault_crypto_core::{KeyVersion, KmsProvider as _, WrapContext, derive::DataKeySecret};
-    let (kms, key) = kms();
-    let second = kms.add_key("second").unwrap();
-    let data_key =
-        block_on(kms.generate_data_key(&key, &WrapContext::data_key(Scope::empty()))).unwrap();
-    let secret = DataKeySecret::new(data_key.plaintext()).unwrap();
+    let context = WrapContext::data_key(Scope::empty());
+    let data_key = block_on(kms.generate_data_key(key, &context)).unwrap();
     let slot =
         |id, version, bytes| Slot::kms(SlotKind::OTHER_KMS, Binding::Kms, id, version, bytes);
     let wrapped = data_key.wrapped().clone();
     let mut header = Header::new(Suite::KcXaes256Gcm, Shape::KeyEntry);
     header.slots.push(slot(&wrapped.key_id, wrapped.version, wrapped.bytes));
-    header.slots.push(slot(&second, KeyVersion::unknown(), Vec::new()));
-    let entry = secret.seal_header(&mut header, &Scope::empty(), None).unwrap();
+    let mut empty = slot(second, KeyVersion::unknown(), Vec::new());
+    empty.parameters = parameters;
+    header.slots.push(empty);
+    let secret = DataKeySecret::new(data_key.plaintext()).unwrap();
+    secret.seal_header(&mut header, &Scope::empty(), None).unwrap()
+}
 
+#[test]
+fn a_slot_that_is_not_filled_yet_is_unavailable_and_rewrap_fills_it() {
+    let (kms, key) = kms();
+    let second = kms.add_key("second").unwrap();
+    let entry = with_empty_slot(&kms, &key, &second, Vec::new());
     let alone = EnvelopeEncryption::new(kms.clone(), second.clone());
     assert_eq!(kind_of(block_on(alone.open_stored_key(&entry))), ErrorKind::Unavailable);
     let filler = EnvelopeEncryption::builder(kms.clone(), second)
@@ -117,22 +123,9 @@ fn a_stored_version_is_not_taken_for_a_move_that_did_not_happen() {
 
 #[test]
 fn a_slot_of_a_later_day_is_not_filled_in_the_form_of_today() {
-    use vault_crypto_core::header::{Binding, Header, Shape, Slot, SlotKind, Suite};
-    use vault_crypto_core::{KeyVersion, KmsProvider as _, WrapContext, derive::DataKeySecret};
     let (kms, key) = kms();
     let second = kms.add_key("second").unwrap();
-    let data_key =
-        block_on(kms.generate_data_key(&key, &WrapContext::data_key(Scope::empty()))).unwrap();
-    let secret = DataKeySecret::new(data_key.plaintext()).unwrap();
-    let slot =
-        |id, version, bytes| Slot::kms(SlotKind::OTHER_KMS, Binding::Kms, id, version, bytes);
-    let wrapped = data_key.wrapped().clone();
-    let mut header = Header::new(Suite::KcXaes256Gcm, Shape::KeyEntry);
-    header.slots.push(slot(&wrapped.key_id, wrapped.version, wrapped.bytes));
-    let mut later = slot(&second, KeyVersion::unknown(), Vec::new());
-    later.parameters = vec![1];
-    header.slots.push(later);
-    let entry = secret.seal_header(&mut header, &Scope::empty(), None).unwrap();
+    let entry = with_empty_slot(&kms, &key, &second, vec![1]);
     let filler = EnvelopeEncryption::builder(kms.clone(), second)
         .allow(AllowedKeys::none().key(kms, key))
         .build()
