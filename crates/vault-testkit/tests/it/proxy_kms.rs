@@ -135,10 +135,8 @@ impl RemoteKms {
         Err(match (reply.status, wait) {
             (200, _) => {
                 let whole = lossy.ends_with("end\n") || self.flaw == Flaw::BelievesHalfAnswers;
-                let kind = match self.flaw {
-                    Flaw::BrokenIsInternal => ErrorKind::Internal,
-                    _ => ErrorKind::Unavailable,
-                };
+                let wrong = self.flaw == Flaw::BrokenIsInternal;
+                let kind = if wrong { ErrorKind::Internal } else { ErrorKind::Unavailable };
                 return fields(&lossy).filter(|_| whole).ok_or_else(|| error(kind));
             }
             (429, _) if self.flaw == Flaw::ThrottledIsUnavailable => error(ErrorKind::Unavailable),
@@ -163,14 +161,13 @@ impl RemoteKms {
         let version = String::from_utf8(fields.remove("version").unwrap_or_default()).unwrap();
         let named = asked.iter().find(|(name, _)| *name == "key").map(|(_, key)| *key);
         if named != Some(key.as_bytes()) && self.flaw != Flaw::BelievesAnyKey {
-            return Err(match (operation, self.flaw) {
-                (_, Flaw::AnotherKeyIsInternal) => CryptoError::new(ErrorKind::Internal, operation),
-                (Operation::DecryptDataKey | Operation::Decrypt, _) => {
-                    CryptoError::authentication_failed(operation)
-                }
-                (_, Flaw::HidesTheOtherKey) => CryptoError::new(ErrorKind::Unavailable, operation),
-                _ => CryptoError::new(ErrorKind::Unavailable, operation)
-                    .with_detail("the service answered for another key"),
+            let opens = matches!(operation, Operation::DecryptDataKey | Operation::Decrypt);
+            let told = CryptoError::new(ErrorKind::Unavailable, operation);
+            return Err(match self.flaw {
+                Flaw::AnotherKeyIsInternal => CryptoError::new(ErrorKind::Internal, operation),
+                _ if opens => CryptoError::authentication_failed(operation),
+                Flaw::HidesTheOtherKey => told,
+                _ => told.with_detail("the service answered for another key"),
             });
         }
         let bytes = fields.remove("bytes").unwrap_or_default();
