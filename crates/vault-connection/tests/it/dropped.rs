@@ -41,18 +41,21 @@ async fn a_login_that_is_dropped_at_any_poll_goes_on_with_the_next_caller() {
 async fn an_answer_to_a_dropped_login_is_kept_longer_than_any_time_out() {
     let proxy = proxy();
     for path in ["/unwrap", "/login"] {
-        proxy.on(Match::path(path)).fault(HttpFault::LateAnswer(Duration::from_millis(200)));
+        proxy.on(Match::path(path)).fault(HttpFault::LateAnswer(Duration::from_millis(300)));
     }
-    let limit = Duration::from_millis(600);
+    let limit = Duration::from_secs(1);
     let config = VaultConnectionConfig::new(proxy.url(), wrapped_once("late"))
         .with_call_timeout(limit)
         .with_read_timeout(limit);
     let connection = connect(config).await;
     // Once in the middle of each of the two requests.
-    for (path, patience) in [("/unwrap", 100), ("/login", 150)] {
-        let patience = Duration::from_millis(patience);
-        tokio::time::timeout(patience, connection.log_in()).await.unwrap_err();
-        assert_eq!(count(&proxy, path), 1, "{path}");
+    for path in ["/unwrap", "/login"] {
+        let mut work = Box::pin(connection.log_in());
+        while count(&proxy, path) == 0 {
+            assert!(polled(&mut work, 1).await.is_none(), "{path}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        drop(work);
         tokio::time::sleep(limit * 2).await;
     }
     connection.log_in().await.unwrap();
@@ -64,7 +67,7 @@ async fn a_login_that_hangs_is_given_up_and_begun_anew() {
     let proxy = proxy();
     proxy.on(Match::path("/unwrap")).fault(HttpFault::Hang);
     let config = VaultConnectionConfig::new(proxy.url(), wrapped_once("hanging"))
-        .with_call_timeout(Duration::from_millis(1_500));
+        .with_call_timeout(Duration::from_secs(3));
     let connection = connect(config).await;
     let failure = connection.log_in().await.unwrap_err();
     assert_eq!(failure.kind(), VaultFailureKind::TimedOut);
@@ -90,7 +93,7 @@ async fn a_renewal_that_hangs_holds_up_one_caller_and_not_the_next() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_limit_of_time_covers_a_request_with_its_login() {
     let proxy = proxy();
-    proxy.on(Match::any()).always().fault(HttpFault::Latency(Duration::from_millis(600)));
+    proxy.on(Match::any()).always().fault(HttpFault::Latency(Duration::from_millis(700)));
     let config = VaultConnectionConfig::new(proxy.url(), app_role("slow", &[]))
         .with_call_timeout(Duration::from_secs(1));
     let connection = connect(config).await;
@@ -99,7 +102,7 @@ async fn one_limit_of_time_covers_a_request_with_its_login() {
     let failure = connection.who_am_i().await.unwrap_err();
     let took = clock.monotonic() - began;
     assert_eq!(failure.kind(), VaultFailureKind::TimedOut);
-    assert!(took < Duration::from_millis(1_150), "{took:?}");
+    assert!(took < Duration::from_millis(1_350), "{took:?}");
     // The login was not in vain.
     connection.who_am_i().await.unwrap();
     assert_eq!(count(&proxy, "/login"), 1);

@@ -45,7 +45,7 @@ async fn by_role_mounted_elsewhere_with_the_secret_in_a_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn by_a_wrapped_secret_which_opens_once() {
-    let (role_id, _) = role_at("approle", "wrapped", &["token_ttl=1s", "token_max_ttl=1s"]);
+    let (role_id, _) = role_at("approle", "wrapped", &["token_ttl=3s", "token_max_ttl=3s"]);
     let wrap = ["write", "-f", "-wrap-ttl=60s", "-field=wrapping_token"];
     let path = "auth/approle/role/wrapped/secret-id";
     let wrapping = ask(server(), &[&wrap[..], &[path]].concat());
@@ -56,7 +56,7 @@ async fn by_a_wrapped_secret_which_opens_once() {
     let proxy = proxy();
     let connection = connect(VaultConnectionConfig::new(proxy.url(), credentials())).await;
     connection.log_in().await.unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+    tokio::time::sleep(std::time::Duration::from_millis(3_500)).await;
     connection.log_in().await.unwrap();
     assert_eq!((count(&proxy, "/login"), count(&proxy, "/unwrap")), (2, 1));
     // Whoever comes second learns that somebody else was first.
