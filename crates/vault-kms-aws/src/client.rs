@@ -26,6 +26,7 @@ use vault_crypto_core::{Clock, Result};
 
 use crate::config::{AwsKmsConfig, check_endpoint, setting};
 use crate::credentials::{AwsCredentials, Checked, Source};
+use crate::limit::ShortAnswers;
 use crate::login::{Role, WebIdentity, session_name, sts_client};
 use crate::renewal::Logins;
 
@@ -51,7 +52,8 @@ impl Connection {
         let provider = sdk.credentials_provider();
         let sts = sts_client(&sdk, sts_endpoint.as_deref(), provider);
         let region = sdk.region().map(|region| region.as_ref().to_owned());
-        let mut own = kms::config::Builder::from(&sdk).timeout_config(calls);
+        let own = kms::config::Builder::from(&sdk).timeout_config(calls);
+        let mut own = own.interceptor(ShortAnswers);
         if endpoint.is_some() {
             own.set_endpoint_url(endpoint);
         }
@@ -68,7 +70,7 @@ impl Connection {
         calls.take_defaults_from(&timeouts(config).build());
         let logins = logins(config)?;
         let new = old.to_builder().retry_config(RetryConfig::disabled()).timeout_config(calls);
-        let new = new.identity_cache(logins.clone());
+        let new = new.identity_cache(logins.clone()).interceptor(ShortAnswers);
         let region = old.region().map(|region| region.as_ref().to_owned());
         let kms = kms::Client::from_conf(new.build());
         Ok(Self { kms, region, sts: None, logins, can_log_in_anew: true })

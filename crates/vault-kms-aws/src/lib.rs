@@ -7,6 +7,7 @@ mod config;
 mod credentials;
 mod describe;
 mod error;
+mod limit;
 mod login;
 mod names;
 mod provider;

@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::credentials::AssumeRole;
 use crate::error::{Fault, Shown, of_role};
+use crate::limit::ShortAnswers;
 
 /// STS takes web identity tokens of up to 20,000 characters; a file has a line break more.
 const MAX_TOKEN_LEN: usize = 20_480;
@@ -28,7 +29,7 @@ pub(crate) fn sts_client(
     endpoint: Option<&str>,
     base: Option<SharedCredentialsProvider>,
 ) -> sts::Client {
-    let mut config = sts::config::Builder::from(sdk);
+    let mut config = sts::config::Builder::from(sdk).interceptor(ShortAnswers);
     if endpoint.is_some() {
         config.set_endpoint_url(endpoint.map(str::to_owned));
     }

@@ -5,13 +5,13 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 use vault_crypto_core::{Clock, ErrorKind, KmsProvider, Operation, SystemClock};
-use vault_kms_aws::{AwsKmsConfig, AwsKmsProvider};
+use vault_kms_aws::{AssumeRole, AwsKmsConfig, AwsKmsProvider};
 use vault_testkit::conformance::transport::{self, CANARY, ServiceShape, TransportFixture};
 use vault_testkit::proxy::{Answer, FaultProxy, HttpFault, Match};
 use vault_testkit::servers::LocalStack;
 use vault_testkit::tls::TestCa;
 
-use super::support::{DEADLINE, config, connect, context, login, new_key, on, proxied};
+use super::support::{DEADLINE, config, connect, context, fixed, login, new_key, on, proxied, sts};
 
 /// As AWS words it.
 fn refusal(status: u16, code: &str) -> Answer {
@@ -163,6 +163,28 @@ async fn settings_that_can_never_work_are_refused() {
         let outcome = AwsKmsProvider::connect(broken).await;
         assert_eq!(outcome.unwrap_err().kind(), ErrorKind::InvalidInput, "{shown}");
     }
+}
+
+/// Blanks may follow JSON, so that but for its length the answer is right.
+#[tokio::test]
+async fn an_answer_without_end_is_not_read_to_its_end() {
+    let (kms, key, proxy) = proxied().await;
+    let blanks = |megabytes: usize| {
+        HttpFault::edit(move |body| body.resize(body.len() + (megabytes << 20), b' '))
+    };
+    proxy.on(on("GenerateDataKey")).fault(blanks(4));
+    kms.generate_data_key(&key, &context()).await.unwrap();
+    proxy.on(on("GenerateDataKey")).fault(blanks(8));
+    let error = kms.generate_data_key(&key, &context()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    // That of STS neither.
+    let role = AssumeRole::new("arn:aws:iam::000000000000:role/app");
+    let settings = config(&proxy.url()).with_credentials(fixed(&login()).assume_role(role));
+    let kms = AwsKmsProvider::connect(settings).await.unwrap();
+    proxy.on(sts()).fault(blanks(8));
+    let error = kms.generate_data_key(&key, &context()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    kms.generate_data_key(&key, &context()).await.unwrap();
 }
 
 #[tokio::test]
