@@ -135,6 +135,8 @@ fn depth_and_length_have_an_end_before_stack_and_memory() {
         format!("[{}b]", "a.".repeat(120_000)),
         // As deep as the parser goes.
         deep(&format!("{{{}a=", "a.".repeat(78)), "}", 78),
+        // What the parser itself throws away.
+        format!("{0}\n{0}", deep(&format!("{{{}a=", "a.".repeat(78)), "}", 78)),
         format!("{}\n]", deep(&format!("{{{}a=", "a.".repeat(78)), "}", 78)),
         deep("[", "]", 79),
     ] {
