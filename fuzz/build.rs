@@ -7,8 +7,62 @@ use std::path::Path;
 use serde_json::Value;
 
 /// Seeds of targets that take no message.
-const TEXTS: [(&str, &[&str]); 4] = [
-    ("kms_uri", &["local:/srv/keys#orders", "local:keys", "local:///srv/a#b#c", "aws-kms://arn"]),
+const TEXTS: [(&str, &[&str]); 9] = [
+    (
+        "aws_names",
+        &[
+            "arn:aws:kms:eu-central-1:111122223333:key/mrk-1\narn:aws:kms:eu-central-1:111122223333:key/mrk-1",
+            "alias/team/app\narn:aws-cn:kms:cn-north-1:111122223333:key/1-a",
+            "arn:aws:kms:eu-central-1:111122223333:alias/app\nx",
+        ],
+    ),
+    (
+        "azure_names",
+        &[
+            "https://a.vault.azure.net\napp\nhttps://a.vault.azure.net/keys/app/0f",
+            "https://A.managedhsm.azure.net:8443/\nhttps://a.managedhsm.azure.net:8443/keys/App\nhttps://[::1]/keys/b/1",
+        ],
+    ),
+    (
+        "config_file",
+        &[
+            "[kms.main]\nuri = \"aws-kms://alias/app\"\nregion = \"${REGION}\"\n[kms.exit]\nuri = \"local:keys#a\"\n\
+             [envelope.cards]\nwrite = { primary = \"main\", fill = [\"exit\"] }\nopen = [\"main\"]\n\
+             scope = { table = \"cards\" }\nhedge_after = \"50ms\"\ncache = false\n",
+            "[kms.a]\nuri=\"hcvault://vault.example.com/transit/app\"\n[envelope.x]\nwrite={at_least=1,of=[\"a\"]}\n",
+            "[kms.a]\nuri=\"gcp-kms://projects/p/locations/l/keyRings/r/cryptoKeys/k\"\n[kms.b]\n\
+             uri=\"azurekeyvault://b.vault.azure.net/keys/app\"\n[envelope.x]\nwrite={threshold=2,of=[\"a\",\"b\"]}\n",
+            "[envelope.x]\nwrite={all=[\"a\"]}\n",
+        ],
+    ),
+    (
+        "gcp_names",
+        &[
+            "projects/p/locations/l/keyRings/r/cryptoKeys/k\nprojects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/7",
+            "gcp-kms://projects/example.com:p/locations/l/keyRings/r/cryptoKeys/k\nk",
+            "k\nprojects/9/locations/eu/keyRings/r/cryptoKeys/k",
+        ],
+    ),
+    (
+        "vault_names",
+        &[
+            "team-a/transit\napp\nhttps://vault.example.com:8200/x",
+            "/transit/\nhcvault:prod/transit#app\nhttp://[::1]:8200",
+            "vault:v1:Bj1aXSRdA1mXATn6bjfv7f2jO2/PgkwfxVKW6BYyyQ==",
+        ],
+    ),
+    (
+        "kms_uri",
+        &[
+            "local:/srv/keys#orders",
+            "local:keys",
+            "local:///srv/a#b#c",
+            "aws-kms://alias/app?region=eu-west-1",
+            "hcvault://vault.example.com:8200/team-a/transit/keys/app?name=prod",
+            "azurekeyvault://a.vault.azure.net/keys/app",
+            "gcp-kms://projects/p/locations/l/keyRings/r/cryptoKeys/k",
+        ],
+    ),
     (
         "password_hash",
         &[

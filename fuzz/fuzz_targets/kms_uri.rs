@@ -1,4 +1,5 @@
-//! KMS URIs: what is accepted, written again, is accepted as the same.
+//! KMS URIs: what is accepted, written again, is accepted as the same, and the keys of services across the
+//! network are plain.
 #![no_main]
 
 use std::ffi::OsString;
@@ -6,10 +7,17 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use libfuzzer_sys::fuzz_target;
 use vaultkit::kms::KmsUri;
+use vaultkit_fuzz::assert_plain;
 
 fuzz_target!(|data: &[u8]| {
     let uri = OsString::from_vec(data.to_vec());
     let Ok(parsed) = KmsUri::parse(&uri) else { return };
+    if let KmsUri::Remote(remote) = &parsed
+        && let Some(key) = remote.key()
+    {
+        assert_plain(key.as_str());
+        key.check().expect("it can stand in a header");
+    }
     let KmsUri::Local { folder, key } = &parsed else { return };
     let mut again = b"local:".to_vec();
     again.extend_from_slice(folder.as_os_str().as_bytes());

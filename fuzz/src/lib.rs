@@ -16,6 +16,8 @@ use fixed_kms::FixedKms;
 
 mod open_kms;
 pub use open_kms::OpenKms;
+mod plain;
+pub use plain::assert_plain;
 
 /// A key at the fake.
 pub const KEY_ID: &str = fixed_kms::KEY_ID;
