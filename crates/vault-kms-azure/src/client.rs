@@ -90,7 +90,7 @@ fn builder(config: &AzureKmsConfig) -> Result<reqwest::ClientBuilder> {
         })?);
     }
     for (host, address) in &config.resolved {
-        builder = builder.resolve(&host.to_ascii_lowercase(), *address);
+        builder = builder.resolve(host, *address);
     }
     if let Some(proxy) = &config.proxy {
         let proxy = reqwest::Proxy::all(proxy);

@@ -2,6 +2,8 @@
 //!
 //! Left to others: when to log in (`login`, in this crate's root), the vault's own answers (`table`).
 
+use std::time::Duration;
+
 use azure_core::Value;
 use azure_core::error::ErrorKind as SdkErrorKind;
 use azure_core::http::headers::Headers;
@@ -216,7 +218,7 @@ fn failed(kind: ErrorKind, says: &'static str) -> Fault {
 
 impl Fault {
     /// The same failure told to somebody who did not ask for it: come back after `wait`.
-    pub(crate) fn again_after(mut self, wait: std::time::Duration) -> Self {
+    pub(crate) fn again_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
     }
@@ -227,15 +229,13 @@ impl Fault {
     }
 
     /// How long the service wants to be left alone.
-    pub(crate) fn wait(&self) -> Option<std::time::Duration> {
+    pub(crate) fn wait(&self) -> Option<Duration> {
         self.retry_after
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use azure_core::http::headers::RETRY_AFTER;
     use vault_crypto_core::{Operation, SystemClock};
 
