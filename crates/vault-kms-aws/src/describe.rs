@@ -1,7 +1,8 @@
 //! What AWS KMS says of a key, of itself and of its time.
 //!
 //! A description is made of up to four answers. The first must be had; the others (rotation, its history, the
-//! labels) are rights of their own, and where they are refused or not there, their fields stay empty.
+//! labels) are asked for together and are rights of their own: where they are refused or not there, their fields
+//! stay empty.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +16,7 @@ use aws_sdk_kms::types::{
     IncludeKeyMaterial, KeyMaterialState, KeyMetadata, KeySpec as AwsSpec, KeyState as AwsState,
     KeyUsageType, RotationsListEntry,
 };
+use futures_util::future::join;
 use vault_crypto_core::{
     CryptoError, ErrorKind, KeyId, KeyInfo, KeySpec, KeyState, KeyUsage, KeyVersion,
     KeyVersionInfo, Operation, Result,
@@ -31,13 +33,19 @@ impl AwsKmsProvider {
     pub(crate) async fn describe(&self, operation: Operation, key_id: &KeyId) -> Result<KeyInfo> {
         let (canonical, metadata) = self.metadata(operation, key_id).await?;
         let mut info = of_metadata(operation, canonical, &metadata)?;
-        if info.spec == KeySpec::Symmetric256 {
-            info.rotation_period =
-                optional(self.rotation_period(operation, &info.key_id).await)?.flatten();
-            let rotations = optional(self.rotations(operation, &info.key_id).await)?;
-            add_rotations(&mut info, &rotations.unwrap_or_default());
-        }
-        info.tags = optional(self.tags(operation, &info.key_id).await)?.unwrap_or_default();
+        let rotation = async {
+            if info.spec != KeySpec::Symmetric256 {
+                return Ok((None, Vec::new()));
+            }
+            let period = self.rotation_period(operation, &info.key_id);
+            let (period, all) = join(period, self.rotations(operation, &info.key_id)).await;
+            Ok((optional(period)?.flatten(), optional(all)?.unwrap_or_default()))
+        };
+        let (rotation, tags) = join(rotation, self.tags(operation, &info.key_id)).await;
+        let (period, rotations) = rotation?;
+        info.rotation_period = period;
+        add_rotations(&mut info, &rotations);
+        info.tags = optional(tags)?.unwrap_or_default();
         Ok(info)
     }
 

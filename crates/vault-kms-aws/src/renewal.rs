@@ -85,6 +85,7 @@ type Flight = Shared<BoxFuture<'static, Landed>>;
 
 #[derive(Clone)]
 struct Landed {
+    begun_at: Duration,
     at: Duration,
     until: SystemTime,
     outcome: std::result::Result<Identity, Fault>,
@@ -135,7 +136,7 @@ impl Logins {
         let mut state = self.state();
         let number = state.number;
         let begin = || {
-            let flight = begin(resolver.clone(), components.clone(), Arc::clone(&self.0));
+            let flight = begin(resolver.clone(), components.clone(), Arc::clone(&self.0), now);
             Login { number, begun_at: now, flight: flight.boxed().shared() }
         };
         let first = || Kept { login: begin(), early: None };
@@ -176,10 +177,7 @@ impl Login {
 
     fn is_of_use(&self, number: u64, logins: &Inner) -> bool {
         let (clock, now) = (&logins.clock, logins.clock.monotonic());
-        let Some(landed) = self.flight.peek() else {
-            // One that nobody drove on any more may be long past its deadline.
-            return now.saturating_sub(self.begun_at) < logins.patience;
-        };
+        let Some(landed) = self.flight.peek() else { return true };
         let is_new = now.saturating_sub(landed.at) < PAUSE;
         match &landed.outcome {
             Ok(_) if self.number != number => false,
@@ -197,6 +195,7 @@ async fn begin(
     resolver: SharedIdentityResolver,
     components: RuntimeComponents,
     logins: Arc<Inner>,
+    begun_at: Duration,
 ) -> Landed {
     let config = ConfigBag::base();
     // A panic that got out would be everybody's, for ever: all wait for the same login.
@@ -210,7 +209,8 @@ async fn begin(
     };
     let now = logins.clock.now();
     let said = outcome.as_ref().ok().and_then(Identity::expiration);
-    Landed { at: logins.clock.monotonic(), until: said.unwrap_or(now + UNSAID), outcome }
+    let until = said.unwrap_or(now + UNSAID);
+    Landed { begun_at, at: logins.clock.monotonic(), until, outcome }
 }
 
 impl ResolveCachedIdentity for Logins {
@@ -220,14 +220,24 @@ impl ResolveCachedIdentity for Logins {
         components: &'a RuntimeComponents,
         _: &'a ConfigBag,
     ) -> IdentityFuture<'a> {
-        let chosen = self.choose(&resolver, components);
         IdentityFuture::new(async move {
-            let (identity, flight) = match chosen {
-                Use::Login(flight) => return flight.await.outcome.map_err(BoxError::from),
-                Use::Renewing(identity, flight) => (identity, flight),
-            };
-            let landed = Timeout::new(flight, self.0.clock.sleep(EARLY_WAIT)).await;
-            Ok(landed.ok().and_then(|landed| landed.outcome.ok()).unwrap_or(identity))
+            let came_at = self.0.clock.monotonic();
+            loop {
+                let (identity, flight) = match self.choose(&resolver, components) {
+                    Use::Renewing(identity, flight) => (identity, flight),
+                    Use::Login(flight) => match flight.await {
+                        // Whoever came later had more time, above all where nobody drove it on meanwhile.
+                        Landed { begun_at, outcome: Err(fault), .. }
+                            if fault.kind == ErrorKind::TimedOut && begun_at < came_at =>
+                        {
+                            continue;
+                        }
+                        landed => return landed.outcome.map_err(BoxError::from),
+                    },
+                };
+                let landed = Timeout::new(flight, self.0.clock.sleep(EARLY_WAIT)).await;
+                return Ok(landed.ok().and_then(|landed| landed.outcome.ok()).unwrap_or(identity));
+            }
         })
     }
 }

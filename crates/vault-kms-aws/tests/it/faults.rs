@@ -34,7 +34,7 @@ fn shape(deadline: Duration) -> ServiceShape {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_promise_about_the_transport_holds_over_tls() {
-    let (ca, deadline) = (TestCa::new(), Duration::from_secs(2));
+    let (ca, deadline) = (TestCa::new(), Duration::from_secs(3));
     let proxy =
         Arc::new(FaultProxy::start_tls(LocalStack::shared().url().as_str(), &ca, &[]).unwrap());
     let settings = config(&proxy.url()).with_tls_roots(ca.ca_pem());

@@ -77,6 +77,24 @@ async fn a_login_outlives_the_caller_who_began_it() {
 }
 
 #[tokio::test]
+async fn a_login_that_was_begun_too_early_is_not_the_end_of_those_who_came_later() {
+    let (_, key, _) = proxied().await;
+    let proxy = proxy();
+    let kms = connected(with_role(&proxy)).await;
+    proxy.on(sts()).fault(HttpFault::Hang);
+    let context = context();
+    let early = kms.generate_data_key(&key, &context);
+    let late = async {
+        tokio::time::sleep(DEADLINE * 2 / 3).await;
+        kms.generate_data_key(&key, &context).await
+    };
+    let (early, late) = tokio::join!(early, late);
+    assert_eq!(early.unwrap_err().kind(), ErrorKind::TimedOut);
+    late.unwrap();
+    assert_eq!(logins(&proxy), 2);
+}
+
+#[tokio::test]
 async fn a_provider_that_is_dropped_in_the_middle_of_a_login_leaves_nothing() {
     let (_, key, _) = proxied().await;
     let proxy = proxy();
@@ -224,7 +242,7 @@ async fn a_call_has_one_deadline_with_its_new_login_and_its_repetition() {
     let (_, key, _) = proxied().await;
     let proxy = proxy();
     let kms = connected(with_role(&proxy)).await;
-    proxy.on(sts()).fault(HttpFault::Latency(DEADLINE * 2 / 3));
+    proxy.on(sts()).fault(HttpFault::Latency(DEADLINE / 2));
     proxy.on(on("GenerateDataKey")).fault(expired());
     proxy.on(on("GenerateDataKey")).fault(HttpFault::Hang);
     let clock = SystemClock::new();
