@@ -12,12 +12,13 @@ use gcloud_sdk::google::cloud::kms::v1::key_management_service_client::KeyManage
 use gcloud_sdk::google::iam::v1::iam_policy_client::IamPolicyClient;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
-use tonic::metadata::{MetadataMap, MetadataValue};
+use tonic::metadata::MetadataMap;
 use tonic::{Extensions, Request, Response, Status};
 use vault_crypto_core::{Result, SecureBytes};
 
 use crate::error::{Verb, classify};
 use crate::login::Login;
+use crate::names::{self, KeyName};
 use crate::transport::{self, Transport};
 use crate::{GcpCredentials, GcpKmsConfig};
 
@@ -78,6 +79,26 @@ impl Client {
     }
 }
 
+/// The resource of a request.
+pub(crate) enum Named<'a> {
+    /// A key, in the field `name`.
+    Key(&'a KeyName),
+    /// Any, and the field that it is in.
+    Other(&'a str, &'a str),
+}
+
+impl<'a> From<&'a KeyName> for Named<'a> {
+    fn from(key: &'a KeyName) -> Self {
+        Self::Key(key)
+    }
+}
+
+impl<'a> From<(&'a str, &'a str)> for Named<'a> {
+    fn from((field, resource): (&'a str, &'a str)) -> Self {
+        Self::Other(field, resource)
+    }
+}
+
 /// One call of the caller's. However many requests it takes, the login before them included, all end by one
 /// deadline.
 #[derive(Clone, Copy)]
@@ -87,17 +108,17 @@ pub(crate) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Makes one request of the KMS. `field` names the field of `message` that holds `resource`.
+    /// Makes one request of the KMS, about what is `named` in `message`.
     pub(crate) async fn kms<M, A>(
         &self,
-        named: (&str, &str),
+        named: impl Into<Named<'_>>,
         message: M,
         method: impl AsyncFnOnce(&mut Kms, Request<M>) -> Result<Response<A>, Status>,
     ) -> Result<Response<A>, Status> {
         let until = self.next_limit();
         // Pinned where it is: this future is large, and a parameter would be copied.
         let asking = pin!(async {
-            let request = self.request(named, message).await?;
+            let request = self.request(named.into(), message).await?;
             method(&mut Kms::new(self.client.transport()), request).await
         });
         timeout_at(until, asking).await.unwrap_or_else(late)
@@ -108,7 +129,7 @@ impl Call<'_> {
     #[cfg(feature = "admin")]
     pub(crate) async fn change<M, A>(
         &self,
-        named: (&str, &str),
+        named: impl Into<Named<'_>>,
         message: M,
         method: impl AsyncFnOnce(&mut Kms, Request<M>) -> Result<Response<A>, Status>,
     ) -> Result<Response<A>, Status> {
@@ -131,7 +152,7 @@ impl Call<'_> {
     ) -> Result<Response<A>, Status> {
         let until = self.next_limit();
         let asking = pin!(async {
-            let mut request = self.request(("resource", resource), message).await?;
+            let mut request = self.request(("resource", resource).into(), message).await?;
             request.set_timeout(until.saturating_duration_since(Instant::now()));
             method(&mut Iam::new(self.client.transport()), request).await
         });
@@ -155,20 +176,19 @@ impl Call<'_> {
         self.until.min(Instant::now() + self.client.read_timeout)
     }
 
-    /// A request with the login, and with the header that brings it to the right region
-    /// (<https://google.aip.dev/client-libraries/4222>).
-    async fn request<M>(
-        &self,
-        (field, resource): (&str, &str),
-        message: M,
-    ) -> Result<Request<M>, Status> {
+    /// A request with the login, and with the header that brings it to the right region.
+    async fn request<M>(&self, named: Named<'_>, message: M) -> Result<Request<M>, Status> {
         let mut metadata = MetadataMap::with_capacity(8);
         if let Some(login) = &self.client.login {
             let headers = login.headers().await?;
             metadata.as_mut().extend(headers.iter().map(|(n, v)| (n.clone(), v.clone())));
         }
-        if let Ok(value) = MetadataValue::try_from(routing(field, resource)) {
-            metadata.insert(ROUTING, value);
+        let routing = match named {
+            Named::Key(key) => key.routing(),
+            Named::Other(field, resource) => names::routing(field, resource),
+        };
+        if let Some(routing) = routing {
+            metadata.insert(ROUTING, routing);
         }
         Ok(Request::from_parts(metadata, Extensions::default(), message))
     }
@@ -176,26 +196,6 @@ impl Call<'_> {
 
 fn late<T>(_: Elapsed) -> Result<T, Status> {
     Err(Status::deadline_exceeded(""))
-}
-
-/// `field=resource`, percent-encoded: all but letters, digits and `-_.~` (RFC 3986, section 2.3).
-fn routing(field: &str, resource: &str) -> Vec<u8> {
-    let mut header = Vec::with_capacity(field.len() + resource.len() + 32);
-    header.extend_from_slice(field.as_bytes());
-    header.push(b'=');
-    for byte in resource.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                header.push(byte);
-            }
-            _ => header.extend_from_slice(&[b'%', hex(byte >> 4), hex(byte & 15)]),
-        }
-    }
-    header
-}
-
-fn hex(nibble: u8) -> u8 {
-    nibble + if nibble < 10 { b'0' } else { b'A' - 10 }
 }
 
 /// CRC32C as Google's messages carry it: 0 is a checksum like any other.
@@ -216,12 +216,6 @@ pub(crate) fn secret(buffer: &mut Vec<u8>) -> SecureBytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn resources_are_encoded_for_the_routing_header() {
-        let header = routing("name", "projects/example.com:p/x_y-z~\u{e4}");
-        assert_eq!(header, b"name=projects%2Fexample.com%3Ap%2Fx_y-z~%C3%A4");
-    }
 
     #[test]
     fn a_checksum_of_nothing_is_present_and_an_absent_one_never_matches() {

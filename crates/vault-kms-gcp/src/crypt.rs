@@ -93,7 +93,7 @@ impl Call<'_> {
             plaintext_crc32c: checksum(plaintext),
             additional_authenticated_data_crc32c: checksum_of(aad),
         };
-        let answer = self.kms(("name", key.as_str()), message, Kms::encrypt).await;
+        let answer = self.kms(key, message, Kms::encrypt).await;
         let answer = answer.map_err(|status| Attempt::of(&status, Verb::Other))?.into_inner();
         let verified = answer.verified_plaintext_crc32c
             && answer.verified_additional_authenticated_data_crc32c != aad.is_empty();
@@ -127,7 +127,7 @@ impl Call<'_> {
             ciphertext_crc32c: checksum(ciphertext),
             additional_authenticated_data_crc32c: checksum_of(aad),
         };
-        let answer = self.kms(("name", key.as_str()), message, Kms::decrypt).await;
+        let answer = self.kms(key, message, Kms::decrypt).await;
         let mut answer = answer.map_err(|status| Attempt::of(&status, Verb::Open))?.into_inner();
         let plaintext = secret(answer.plaintext.ref_sensitive_value_mut());
         if matches(plaintext.as_slice(), answer.plaintext_crc32c) {

@@ -44,7 +44,7 @@ pub(crate) struct Version {
 impl Call<'_> {
     pub(crate) async fn key(&self, name: &KeyName) -> Result<kms::CryptoKey> {
         let message = kms::GetCryptoKeyRequest { name: name.as_str().to_owned() };
-        let answer = self.kms(("name", name.as_str()), message, Kms::get_crypto_key).await;
+        let answer = self.kms(name, message, Kms::get_crypto_key).await;
         let key = answer.map_err(|status| classify(&status, Verb::Other))?.into_inner();
         if key.name == name.as_str() { Ok(key) } else { Err(another_key(name, &key.name)) }
     }

@@ -189,7 +189,8 @@ impl Call<'_> {
     pub(crate) async fn version(&self, name: &KeyName, number: u64) -> Result<Version> {
         let version = name.version(number);
         let message = kms::GetCryptoKeyVersionRequest { name: version.clone() };
-        let answer = self.kms(("name", &version), message, Kms::get_crypto_key_version).await;
+        let answer =
+            self.kms(("name", version.as_str()), message, Kms::get_crypto_key_version).await;
         describe::version(name, answer.map_err(failed)?.get_ref())
     }
 

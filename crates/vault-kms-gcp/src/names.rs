@@ -2,14 +2,19 @@
 //!
 //! <https://cloud.google.com/kms/docs/resource-hierarchy>: ring and key match `[a-zA-Z0-9_-]{1,63}`.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 
+use tonic::metadata::{Ascii, MetadataValue};
 use vault_crypto_core::{KeyId, KeyVersion, Result};
 
 use crate::error::invalid;
 
 /// Scheme of key URIs; a key id is taken with and without it.
 const SCHEME: &str = "gcp-kms://";
+/// Most names that are kept: nobody uses more keys at a time, and who tries names fills no memory.
+const MAX_KNOWN: usize = 256;
 
 /// `projects/P/locations/L/keyRings/R`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,11 +67,14 @@ impl RingName {
                 "a key is named by 1 to 63 letters, digits, - and _, or in full: projects/P/locations/L/keyRings/R/cryptoKeys/K",
             ));
         }
-        Ok(KeyName {
-            name: format!("{}/cryptoKeys/{id}", self.name),
+        let name = [&self.name, "/cryptoKeys/", id].concat();
+        let routing = routing("name", &name);
+        Ok(KeyName(Arc::new(Parts {
+            name,
+            routing,
             #[cfg(any(test, feature = "admin"))]
             ring_len: self.name.len(),
-        })
+        })))
     }
 }
 
@@ -77,9 +85,13 @@ impl fmt::Display for RingName {
 }
 
 /// `projects/P/locations/L/keyRings/R/cryptoKeys/K`, the canonical key id.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct KeyName {
+#[derive(Debug, Clone)]
+pub(crate) struct KeyName(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
     name: String,
+    routing: Option<MetadataValue<Ascii>>,
     #[cfg(any(test, feature = "admin"))]
     ring_len: usize,
 }
@@ -106,27 +118,32 @@ impl KeyName {
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        &self.name
+        &self.0.name
+    }
+
+    /// The header that brings a request with it in the field `name` to the right region.
+    pub(crate) fn routing(&self) -> Option<MetadataValue<Ascii>> {
+        self.0.routing.clone()
     }
 
     /// The name of the ring that it is in.
     #[cfg(feature = "admin")]
     pub(crate) fn ring(&self) -> &str {
-        self.name.get(..self.ring_len).unwrap_or_default()
+        self.0.name.get(..self.0.ring_len).unwrap_or_default()
     }
 
     #[cfg(any(test, feature = "admin"))]
     pub(crate) fn id(&self) -> &str {
-        self.name.get(self.ring_len + "/cryptoKeys/".len()..).unwrap_or_default()
+        self.0.name.get(self.0.ring_len + "/cryptoKeys/".len()..).unwrap_or_default()
     }
 
     pub(crate) fn key_id(&self) -> KeyId {
-        KeyId::new(self.name.clone())
+        KeyId::new(self.0.name.clone())
     }
 
     #[cfg(feature = "admin")]
     pub(crate) fn version(&self, number: u64) -> String {
-        format!("{}/cryptoKeyVersions/{number}", self.name)
+        format!("{}/cryptoKeyVersions/{number}", self.0.name)
     }
 
     /// Whether `answered` is this key's name, or one of its versions', but for the project, which is a number in
@@ -136,7 +153,7 @@ impl KeyName {
             let (project, rest) = name.strip_prefix("projects/")?.split_once('/')?;
             Some((project.bytes().all(|b| b.is_ascii_digit()), rest.to_owned()))
         };
-        let (Some((by_number, own)), Some((other, rest))) = (parts(&self.name), parts(answered))
+        let (Some((by_number, own)), Some((other, rest))) = (parts(&self.0.name), parts(answered))
         else {
             return false;
         };
@@ -147,7 +164,7 @@ impl KeyName {
 
     /// The number in the name of one of this key's versions; `None` for any other name.
     pub(crate) fn number_in(&self, version_name: &str) -> Option<u64> {
-        let rest = version_name.strip_prefix(self.name.as_str())?;
+        let rest = version_name.strip_prefix(self.0.name.as_str())?;
         let digits = rest.strip_prefix("/cryptoKeyVersions/")?;
         let canonical = digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
         digits.parse().ok().filter(|_| canonical)
@@ -156,8 +173,51 @@ impl KeyName {
 
 impl fmt::Display for KeyName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
+        f.write_str(&self.0.name)
     }
+}
+
+/// The keys that were used, so that each name is looked at once. A name is not secret.
+#[derive(Default)]
+pub(crate) struct KnownKeys(RwLock<HashMap<KeyId, KeyName>>);
+
+impl KnownKeys {
+    /// As [`KeyName::parse`], for the same ring always.
+    pub(crate) fn parse(&self, key_id: &KeyId, ring: &RingName) -> Result<KeyName> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(name) = known.get(key_id) {
+            return Ok(name.clone());
+        }
+        let room = known.len() < MAX_KNOWN;
+        drop(known);
+        let name = KeyName::parse(key_id, ring)?;
+        if room {
+            let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+            known.insert(key_id.clone(), name.clone());
+        }
+        Ok(name)
+    }
+}
+
+/// `field=resource`, percent-encoded (<https://google.aip.dev/client-libraries/4222>): all but letters, digits
+/// and `-_.~` (RFC 3986, section 2.3).
+pub(crate) fn routing(field: &str, resource: &str) -> Option<MetadataValue<Ascii>> {
+    let mut header = Vec::with_capacity(field.len() + resource.len() + 32);
+    header.extend_from_slice(field.as_bytes());
+    header.push(b'=');
+    for byte in resource.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                header.push(byte);
+            }
+            _ => header.extend_from_slice(&[b'%', hex(byte >> 4), hex(byte & 15)]),
+        }
+    }
+    MetadataValue::try_from(header).ok()
+}
+
+fn hex(nibble: u8) -> u8 {
+    nibble + if nibble < 10 { b'0' } else { b'A' - 10 }
 }
 
 /// A version's number as the slot says it: decimal (docs/FORMAT.md section 6.2).
@@ -231,6 +291,26 @@ mod tests {
         for name in ["", "projects/p/locations/l", "projects/p/locations/l/keyRings/r/x"] {
             assert!(RingName::parse(name).is_err(), "{name:?} was taken");
         }
+    }
+
+    #[test]
+    fn resources_are_encoded_for_the_routing_header() {
+        let header = routing("name", "projects/example.com:p/x_y-z~\u{e4}").unwrap();
+        assert_eq!(header, "name=projects%2Fexample.com%3Ap%2Fx_y-z~%C3%A4");
+    }
+
+    #[test]
+    fn names_are_kept_but_not_without_end_and_refusals_never() {
+        let known = KnownKeys::default();
+        for number in 0..1_000 {
+            let id = KeyId::new(format!("key-{number}"));
+            for _ in 0..2 {
+                let name = known.parse(&id, &ring()).unwrap();
+                assert_eq!(name.as_str(), format!("{RING}/cryptoKeys/key-{number}"));
+            }
+            assert!(known.parse(&KeyId::new(format!("../{number}")), &ring()).is_err());
+        }
+        assert_eq!(known.0.read().unwrap().len(), 256);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use vault_crypto_core::{
 
 use crate::client::{Call, Client, Kms};
 use crate::error::{Verb, broken_answer, classify, invalid};
-use crate::names::{self, KeyName, RingName};
+use crate::names::{self, KeyName, KnownKeys, RingName};
 use crate::transport::{self, BoxError};
 use crate::{GcpCredentials, GcpKmsConfig, binding};
 
@@ -42,6 +42,7 @@ pub struct GcpKmsProvider {
     pub(crate) destroy_delay: Option<Duration>,
     #[cfg(feature = "admin")]
     pub(crate) hsm: bool,
+    known: KnownKeys,
     random: Arc<dyn RandomSource>,
     credentials: GcpCredentials,
     /// The connection, and so the login, is the caller's own.
@@ -90,6 +91,7 @@ impl GcpKmsProvider {
             #[cfg(feature = "admin")]
             hsm: config.hsm,
             clock: config.clock,
+            known: KnownKeys::default(),
             random: config.random,
             credentials: config.credentials,
             injected,
@@ -145,7 +147,8 @@ impl GcpKmsProvider {
     }
 
     fn name(&self, key_id: &KeyId, operation: Operation) -> Result<KeyName> {
-        KeyName::parse(key_id, &self.ring).map_err(|error| error.in_operation(operation))
+        let name = self.known.parse(key_id, &self.ring);
+        name.map_err(|error| error.in_operation(operation))
     }
 }
 

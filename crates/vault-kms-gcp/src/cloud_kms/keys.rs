@@ -273,7 +273,7 @@ impl CloudKmsClient {
 async fn public_key_once(call: Call<'_>, name: &KeyName, version: u64) -> Result<String, Attempt> {
     let version = name.version(version);
     let message = kms::GetPublicKeyRequest { name: version.clone(), ..Default::default() };
-    let answer = call.kms(("name", &version), message, Kms::get_public_key).await;
+    let answer = call.kms(("name", version.as_str()), message, Kms::get_public_key).await;
     let answer = answer.map_err(|status| Attempt::of(&status, Verb::Other))?.into_inner();
     if answer.name != version {
         return Err(Attempt::Failed(another_key(name, &answer.name)));
@@ -294,7 +294,7 @@ async fn asymmetric_decrypt_once(
         ciphertext: ciphertext.to_vec(),
         ciphertext_crc32c: checksum(ciphertext),
     };
-    let answer = call.kms(("name", &version), message, Kms::asymmetric_decrypt).await;
+    let answer = call.kms(("name", version.as_str()), message, Kms::asymmetric_decrypt).await;
     let mut answer = answer.map_err(|status| Attempt::of(&status, Verb::Open))?.into_inner();
     let plaintext = secret(&mut answer.plaintext);
     let whole = matches(plaintext.as_slice(), answer.plaintext_crc32c);

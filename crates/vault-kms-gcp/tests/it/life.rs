@@ -223,7 +223,7 @@ async fn a_version_that_is_never_made_is_waited_for_until_the_deadline() {
     let error = service.kms.create_key(KeyConfig::new("slow")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
     assert!(error.to_string().contains("the key was created, but"), "{error}");
-    assert!(SystemClock::new().monotonic() - began < deadline * 2);
+    assert!(SystemClock::new().monotonic() - began < deadline * 4);
     let version = format!("{}/cryptoKeyVersions/1", error.key_id().unwrap());
     service.fake.generate_slowly(Duration::ZERO);
     service.fake.advance(DAY);
@@ -262,9 +262,9 @@ async fn a_long_list_is_described_in_its_order_and_in_time() {
         service.key(&format!("key-{number:02}")).await;
     }
     let proxy = FaultProxy::start(service.fake.endpoint().as_str()).unwrap();
-    proxy.on(Match::any()).always().fault(HttpFault::Latency(Duration::from_millis(50)));
-    // One after another they would take two seconds and more.
-    let config = at(&proxy.url()).with_call_timeout(Duration::from_millis(1_500));
+    proxy.on(Match::any()).always().fault(HttpFault::Latency(Duration::from_millis(150)));
+    // One after another they would take six seconds and more.
+    let config = at(&proxy.url()).with_call_timeout(Duration::from_secs(5));
     let kms = Arc::new(GcpKmsProvider::connect(config).await.unwrap());
     let names = |keys: Vec<vault_crypto_core::KeyInfo>| -> Vec<String> {
         keys.iter().map(|key| key.key_id.as_str().rsplit('/').next().unwrap().to_owned()).collect()
