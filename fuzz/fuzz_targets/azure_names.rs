@@ -31,7 +31,8 @@ fuzz_target!(|data: &[u8]| {
         assert!(origin.starts_with("https://") && origin.contains(vault.host()));
         let strange = |c: char| c.is_control() || c.is_whitespace() || "@?#".contains(c);
         assert!(!origin.contains(strange), "{origin:?}");
-        assert_eq!(Vault::parse(origin).expect("accepted before"), *vault);
+        // Written out, an international name may be longer than an address is taken.
+        assert!(origin.len() > 512 || Vault::parse(origin).is_ok_and(|again| again == *vault));
         let audience = vault.audience();
         assert!(origin.contains(audience.trim_start_matches("https://")), "{audience}");
     }

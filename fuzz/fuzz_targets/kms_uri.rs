@@ -1,5 +1,5 @@
 //! KMS URIs: what is accepted, written again, is accepted as the same, and the keys of services across the
-//! network are plain.
+//! network are one line that leads nowhere else.
 #![no_main]
 
 use std::ffi::OsString;
@@ -7,7 +7,6 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use libfuzzer_sys::fuzz_target;
 use vaultkit::kms::KmsUri;
-use vaultkit_fuzz::assert_plain;
 
 fuzz_target!(|data: &[u8]| {
     let uri = OsString::from_vec(data.to_vec());
@@ -15,7 +14,9 @@ fuzz_target!(|data: &[u8]| {
     if let KmsUri::Remote(remote) = &parsed
         && let Some(key) = remote.key()
     {
-        assert_plain(key.as_str());
+        let strange = |c: char| c.is_control() || c.is_whitespace();
+        assert!(!key.as_str().contains(strange), "{key}");
+        assert!(!key.as_str().split('/').any(|part| matches!(part, "." | "..")), "{key}");
         key.check().expect("it can stand in a header");
     }
     let KmsUri::Local { folder, key } = &parsed else { return };
