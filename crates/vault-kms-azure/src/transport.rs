@@ -21,16 +21,6 @@ use crate::login::Login;
 
 /// Longest answer in bytes. A page of 25 keys has some tens of thousands.
 const MAX_ANSWER_LEN: usize = 1 << 20;
-/// The headers of an answer that somebody reads, the SDK or we.
-const READ: [&str; 6] = [
-    "content-type",
-    "date",
-    "retry-after",
-    "www-authenticate",
-    "x-ms-error-code",
-    "x-ms-request-id",
-];
-
 /// To the vault. `host` keeps tokens from whatever host a `nextLink` names.
 pub(crate) struct VaultTransport {
     wire: Wire,
@@ -166,12 +156,14 @@ fn method(method: Method) -> Option<reqwest::Method> {
     })
 }
 
-/// The headers that are read; one that is no text is left out.
+/// The headers that somebody reads, the SDK or we; one that is no text is left out.
 fn headers(map: &reqwest::header::HeaderMap) -> Headers {
+    use reqwest::header::{DATE, RETRY_AFTER, WWW_AUTHENTICATE};
     let mut headers = Headers::new();
-    for name in READ {
-        if let Some(value) = map.get(name).and_then(|value| value.to_str().ok()) {
-            headers.insert(HeaderName::from_static(name), HeaderValue::from(value.to_owned()));
+    for name in [DATE, RETRY_AFTER, WWW_AUTHENTICATE] {
+        if let Some(value) = map.get(&name).and_then(|value| value.to_str().ok()) {
+            let name = HeaderName::from(name.as_str().to_owned());
+            headers.insert(name, HeaderValue::from(value.to_owned()));
         }
     }
     headers
