@@ -1,7 +1,8 @@
-//! Passphrases: asked for on the terminal or read from an open descriptor, never from an argument.
+//! What a person is asked on the terminal: passphrases, which may also come from an open descriptor and never
+//! from an argument, and whether to go on.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{IsTerminal as _, Read as _, Write as _};
 
 use vaultkit::core::{ErrorKind, SecureString};
 use zeroize::{Zeroize as _, Zeroizing};
@@ -52,6 +53,18 @@ pub(crate) fn ask(question: &str) -> Result<SecureString, Failure> {
         ))
     })?;
     Ok(SecureString::new(answer))
+}
+
+/// Asks on the terminal whether to go on; no, where there is none.
+pub(crate) fn agrees(question: &str) -> Result<bool, Failure> {
+    let (stdin, mut stderr) = (std::io::stdin(), std::io::stderr());
+    if !stdin.is_terminal() || !stderr.is_terminal() {
+        return Ok(false);
+    }
+    let mut answer = String::new();
+    let asked = write!(stderr, "{question} [y/N] ").and_then(|()| stdin.read_line(&mut answer));
+    asked.map_err(|error| Failure::usage(format!("the terminal cannot be asked: {error}")))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// Refuses what anybody could guess by hand, as the key store does.

@@ -14,6 +14,7 @@ use vaultkit::kms::{Connected, KmsUri, connect_to};
 use crate::app::App;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::prompt;
 use crate::text;
 
 mod show;
@@ -92,8 +93,8 @@ fn visit_all(app: &App<'_>) -> Result<Exit, Failure> {
     Ok(checks.find_map(Check::vital_failure).map_or(Exit::Done, Exit::of))
 }
 
-/// Those of --kms or --envelope, else all of --config. The file of this folder is not enough: it may have come
-/// with the folder, and whoever wrote it would be sent this user's tokens.
+/// Those of --kms or --envelope, else all of the configuration. The file of this folder alone is not enough: it
+/// may have come with the folder, and whoever wrote it would be sent this user's tokens. So a person says yes first.
 fn services(app: &App<'_>) -> Result<Vec<(String, KmsUri)>, Failure> {
     if !app.global.kms.is_empty() {
         let named =
@@ -109,24 +110,29 @@ fn services(app: &App<'_>) -> Result<Vec<(String, KmsUri)>, Failure> {
             "there is no vaultkit.toml here; name a service with --kms, or a file with --config",
         )
     })?;
-    let named = config.kms_names().filter_map(|name| Some((name, config.kms_uri(name)?)));
+    let named = config.kms_names();
+    let named = named.filter_map(|name| Some((name.to_owned(), config.kms_uri(name)?.clone())));
+    let services: Vec<_> = named.collect();
     if app.global.config.is_none() {
-        return Err(nobody_asked(app, named));
+        agreed(app, &services)?;
     }
-    Ok(named.map(|(name, uri)| (name.to_owned(), uri.clone())).collect())
+    Ok(services)
 }
 
-fn nobody_asked<'a>(
-    app: &App<'_>,
-    services: impl Iterator<Item = (&'a str, &'a KmsUri)>,
-) -> Failure {
-    let names: Vec<String> =
-        services.map(|(name, uri)| format!("{name} ({})", provider(uri).0)).collect();
-    Failure::usage(format!(
-        "nobody was asked. {} names {}: it may have come with its folder, and who wrote it decides where your tokens go. Read it, then: vaultkit doctor --config vaultkit.toml",
+/// Has the user say yes to what the folder's file names.
+fn agreed(app: &App<'_>, services: &[(String, KmsUri)]) -> Result<(), Failure> {
+    let names = services.iter().map(|(name, uri)| format!("{name} ({})", provider(uri).0));
+    let names: Vec<String> = names.collect();
+    let found = format!(
+        "{} names {}: it may have come with its folder, and who wrote it decides where your tokens go.",
         text::path(&app.config_path()),
         if names.is_empty() { "no service".to_owned() } else { names.join(", ") },
-    ))
+    );
+    if prompt::agrees(&format!("{found} Ask them?"))? {
+        return Ok(());
+    }
+    let instead = "Read it, then: vaultkit doctor --config vaultkit.toml";
+    Err(Failure::usage(format!("nobody was asked. {found} {instead}")))
 }
 
 fn provider(uri: &KmsUri) -> (&'static str, Option<&KeyId>) {

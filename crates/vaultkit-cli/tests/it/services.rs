@@ -98,6 +98,39 @@ fn the_doctor_asks_nobody_whom_only_the_folder_names() {
     }
 }
 
+/// Runs the program on a terminal, types a line, and says what stood there and how it ended.
+const ON_A_TERMINAL: &str = r#"
+import os, pty, sys
+child, terminal = pty.fork()
+if child == 0:
+    os.execv(sys.argv[1], sys.argv[1:2] + sys.argv[3:])
+os.write(terminal, sys.argv[2].encode() + b"\n")
+while True:
+    try:
+        said = os.read(terminal, 4096)
+    except OSError:
+        break
+    if not said:
+        break
+    os.write(1, said)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"#;
+
+#[test]
+fn on_a_terminal_the_doctor_asks_its_user_first() {
+    let desk = desk();
+    desk.write("terminal.py", ON_A_TERMINAL);
+    for (answer, code, word) in
+        [("y", 0, "describe enabled"), ("n", 2, "nobody was asked"), ("", 2, "nobody was asked")]
+    {
+        let ended = desk.shell(&format!("python3 terminal.py \"$V\" '{answer}' doctor"));
+        let said = String::from_utf8(ended.out).unwrap();
+        assert_eq!(ended.code, code, "{said}");
+        assert!(said.contains("Ask them? [y/N]") && said.contains(word), "{said}");
+        assert_eq!(said.contains("reachable"), code == 0, "{said}");
+    }
+}
+
 #[test]
 fn the_doctor_says_what_works_with_each_service() {
     let desk = desk();
