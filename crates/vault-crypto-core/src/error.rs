@@ -147,6 +147,8 @@ named! {
         TagKey = "tag_key",
         /// `KmsAdmin::set_rotation_period`.
         SetRotationPeriod = "set_rotation_period",
+        /// Reading or changing who may use a key.
+        AccessPolicy = "access_policy",
         /// Proving to a service who this is.
         LogIn = "log_in",
         /// A primitive: cipher, MAC, key derivation, randomness.

@@ -163,7 +163,8 @@ keys are lost.";
 
 pub(crate) const DOCTOR: &str = "\
 Examples:
-  vaultkit doctor --config vaultkit.toml          every [kms.NAME] of it
+  vaultkit doctor                                 every [kms.NAME] of vaultkit.toml here, after you said yes
+  vaultkit doctor --config vaultkit.toml          the same, and at once
   vaultkit doctor --envelope cards                those of an envelope
   vaultkit doctor --kms hcvault://vault.example.com/transit/app
 

@@ -94,7 +94,7 @@ impl CloudKmsClient {
     /// `KeyNotFound`, `PermissionDenied`, `InvalidInput`, or what the service says.
     pub async fn get_iam_policy(&self, resource: IamResource<'_>) -> Result<IamPolicy> {
         let name = self.resource_name(resource)?;
-        self.logged("GetIamPolicy", Operation::DescribeKey, &name, async |call| {
+        self.logged("GetIamPolicy", Operation::AccessPolicy, &name, async |call| {
             let options = iam::GetPolicyOptions { requested_policy_version: POLICY_VERSION };
             let message =
                 iam::GetIamPolicyRequest { resource: name.clone(), options: Some(options) };
@@ -119,7 +119,7 @@ impl CloudKmsClient {
         policy: &IamPolicy,
     ) -> Result<IamPolicy> {
         let name = self.resource_name(resource)?;
-        self.logged("SetIamPolicy", Operation::TagKey, &name, async |call| {
+        self.logged("SetIamPolicy", Operation::AccessPolicy, &name, async |call| {
             let mut policy = policy.0.clone();
             policy.version = POLICY_VERSION;
             let message = iam::SetIamPolicyRequest {
@@ -143,7 +143,7 @@ impl CloudKmsClient {
         permissions: &[&str],
     ) -> Result<Vec<String>> {
         let name = self.resource_name(resource)?;
-        self.logged("TestIamPermissions", Operation::DescribeKey, &name, async |call| {
+        self.logged("TestIamPermissions", Operation::AccessPolicy, &name, async |call| {
             if permissions.iter().any(|permission| permission.contains('*')) {
                 return Err(invalid("permissions are named one by one, without *"));
             }

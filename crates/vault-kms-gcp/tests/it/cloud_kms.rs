@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicEncryptingKey};
-use vault_crypto_core::{ErrorKind, KeyState, Result};
+use vault_crypto_core::{ErrorKind, KeyState, Operation, Result};
 use vault_kms_gcp::cloud_kms::{CloudKmsClient, EncryptedData, IamResource, KmsConfig};
 use vault_kms_gcp::{GcpKmsConfig, GcpKmsProvider};
 use vault_testkit::fakes::google::FakeCloudKms;
@@ -154,7 +154,8 @@ async fn a_policy_changed_by_two_is_lost_by_none() {
         let written = kms.set_iam_policy(resource, &mine).await.unwrap();
         assert_ne!(written.etag(), mine.etag());
         theirs.grant(role, "user:eve@example.com");
-        assert_eq!(kind(kms.set_iam_policy(resource, &theirs).await), ErrorKind::Conflict);
+        let lost = kms.set_iam_policy(resource, &theirs).await.unwrap_err();
+        assert_eq!((lost.kind(), lost.operation()), (ErrorKind::Conflict, Operation::AccessPolicy));
         let mut now = kms.get_iam_policy(resource).await.unwrap();
         let bindings = now.bindings();
         assert_eq!((bindings.len(), bindings[0].members.len()), (1, 1), "{bindings:?}");

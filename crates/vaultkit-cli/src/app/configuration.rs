@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::{platform, text};
 
 /// Looked for in the working folder, and only where a service or an envelope is named, or by `doctor`, which
-/// asks nobody then.
+/// asks its user first then.
 const CONFIG_FILE: &str = "vaultkit.toml";
 
 impl App<'_> {
