@@ -123,9 +123,9 @@ fn calls(runtime: &Runtime, service: &dyn Service, rounds: usize) -> Result<Tabl
         let more = (cpu[0].median - cpu[1].median) * 1e6;
         let what = |what: &str| format!("{name}, {verb}: {what}");
         table.verdict(what("us of CPU above the bare SDK"), Target::AtMost(CPU_LIMIT), more);
-        let latency = wall[0].median / wall[1].median;
+        let latency = wall[0].over_beside(&wall[1]);
         table.verdict(what("latency over the bare SDK's"), Target::AtMost(LATENCY_LIMIT), latency);
-        let rates = rate(&busy[0]) / rate(&busy[1]);
+        let rates = 1.0 / busy[0].over_beside(&busy[1]);
         table.verdict(what("rate over the bare SDK's"), Target::AtLeast(RATE_LIMIT), rates);
     }
     Ok(table)

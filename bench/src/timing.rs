@@ -25,6 +25,8 @@ pub struct Figure {
     pub name: String,
     pub min: f64,
     pub median: f64,
+    /// In the order in which they were run.
+    rounds: Vec<f64>,
 }
 
 /// Which clock counts.
@@ -56,15 +58,27 @@ pub fn interleave(plan: Plan, cases: &mut [Case<'_>]) -> Vec<Figure> {
 }
 
 impl Figure {
-    pub fn new(name: &str, mut rounds: Vec<f64>) -> Self {
-        rounds.sort_by(f64::total_cmp);
-        Self { name: name.to_owned(), min: rounds[0], median: rounds[rounds.len() / 2] }
+    pub fn new(name: &str, rounds: Vec<f64>) -> Self {
+        let min = rounds.iter().copied().fold(f64::INFINITY, f64::min);
+        Self { name: name.to_owned(), min, median: median(rounds.clone()), rounds }
     }
 
     /// How much longer this takes than `floor`: the ratio of the least times.
     pub fn over(&self, floor: &Self) -> f64 {
         self.min / floor.min
     }
+
+    /// The same where time passes outside this thread too, whose least is luck: each round beside the round
+    /// of `floor` that ran next to it, and the median of those ratios.
+    pub fn over_beside(&self, floor: &Self) -> f64 {
+        let pairs = self.rounds.iter().zip(&floor.rounds);
+        median(pairs.map(|(own, floor)| own / floor).collect())
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 fn calibrate(plan: Plan, case: &mut Case<'_>) -> u64 {

@@ -11,10 +11,11 @@ use crate::report::Table;
 pub fn table(services: &[&dyn Service], full: bool) -> Result<Table, String> {
     let columns = ["crates", "program, MB"];
     let mut table = Table::new("kms-sizes".into(), "A minimal program".into(), columns);
+    let target = tempfile::tempdir().map_err(|error| error.to_string())?;
     for service in services {
         let mut cells = vec![crates(service.provider())?.to_string()];
         if full {
-            cells.push(format!("{:.1}", program(service.name())? as f64 / 1e6));
+            cells.push(format!("{:.1}", program(service.name(), target.path())? as f64 / 1e6));
         }
         table.row(service.provider(), cells);
     }
@@ -34,20 +35,19 @@ fn crates(package: &str) -> Result<usize, String> {
 }
 
 /// Bytes of the stripped program.
-fn program(service: &str) -> Result<u64, String> {
+fn program(service: &str, target: &Path) -> Result<u64, String> {
     let (feature, name) = (format!("kms-{service}"), format!("minimal-{service}"));
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-    let target = tempfile::tempdir().map_err(|error| error.to_string())?;
     let build = ["build", "--release", "--locked", "--no-default-features", "--features"];
     said(
         Command::new("cargo")
             .args(build)
             .args([&feature, "--bin", &name, "--manifest-path"])
             .arg(manifest)
-            .env("CARGO_TARGET_DIR", target.path())
+            .env("CARGO_TARGET_DIR", target)
             .env("CARGO_PROFILE_RELEASE_STRIP", "symbols"),
     )?;
-    let built = target.path().join("release").join(name);
+    let built = target.join("release").join(name);
     built.metadata().map(|file| file.len()).map_err(|error| error.to_string())
 }
 
