@@ -28,7 +28,7 @@ pub use localstack::LocalStack;
 pub use moto::Moto;
 pub use postgres::Postgres;
 pub use running::Running;
-pub use vault::{Vault, VaultCall};
+pub use vault::{Vault, VaultCall, VaultCluster};
 
 use install::go::GoProgram;
 use install::python::Environment;

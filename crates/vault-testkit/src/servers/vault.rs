@@ -1,5 +1,7 @@
-//! HashiCorp Vault, the real one: in memory, with TLS, or on files so that it survives a crash. What it is
-//! asked is in its audit log.
+//! HashiCorp Vault, the real one: in memory, with TLS, on files so that it survives a crash, or as a node of a
+//! cluster. What it is asked is in its audit log.
+//!
+//! Left to `cluster`: how nodes come together.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,13 +13,17 @@ use super::supervisor::{Launch, Runs, Supervisor};
 use super::{ServerError, pins};
 
 mod audit;
+mod cluster;
 
 pub use audit::VaultCall;
+pub use cluster::VaultCluster;
 
 /// In the modes `memory` and `tls` it is the server for development: unsealed, with nothing to keep. In
-/// the mode `files` it is set up by hand, with one unseal key.
+/// the modes `files` and `node` it is set up by hand, with one unseal key. A node that joins others takes the
+/// key of the first one, whose address and folder it is told.
 const SCRIPT: &str = r#"
-vault=$1 port=$2 token=$3 mode=$4 scheme=http
+vault=$1 port=$2 token=$3 mode=$4 cluster_port=${5-} first=${6-} first_folder=${7-$dir} scheme=http
+unseal_key=$first_folder/unseal-key
 if [ "$mode" = tls ]; then
   scheme=https
   mkdir "$dir/tls"
@@ -27,49 +33,72 @@ export VAULT_ADDR="$scheme://127.0.0.1:$port" VAULT_TOKEN="$token"
 # 2 is an answer: sealed.
 answers() { code=0; "$vault" status || code=$?; [ "$code" != 1 ]; }
 seal() { "$vault" operator seal >>"$dir/log" 2>&1; }
-unseal() {
-  "$vault" operator unseal "$(cat "$dir/unseal-key")" >>"$dir/log" 2>&1
-  await "$vault" status
-}
-audit() { "$vault" audit enable file file_path="$dir/audit.log" >>"$dir/log" 2>&1; }
+# A node takes no key before it has found the others.
+takes_key() { "$vault" operator unseal "$(cat "$unseal_key")" && "$vault" status; }
+unseal() { await takes_key; }
+# Each node of a cluster writes its own, in its folder.
+audit() { "$vault" audit enable file file_path=audit.log >>"$dir/log" 2>&1; }
 configure() {
+  storage=file raft= cluster_address= cluster_addr=
+  if [ "$mode" = node ]; then
+    storage=raft
+    # 1 is the quickest to elect; a busy machine must not look like a dead leader.
+    raft='performance_multiplier = 2
+  autopilot_reconcile_interval = "1s"
+  autopilot_update_interval = "500ms"'
+    [ -z "$first" ] || raft="$raft
+  retry_join {
+    leader_api_addr = \"$first\"
+  }"
+    cluster_address="cluster_address = \"127.0.0.1:$cluster_port\""
+    cluster_addr="cluster_addr = \"https://127.0.0.1:$cluster_port\""
+  fi
+  mkdir "$dir/data"
   cat >"$dir/vault.hcl" <<END
-storage "file" {
+storage "$storage" {
   path = "$dir/data"
+  $raft
 }
 listener "tcp" {
   address     = "127.0.0.1:$port"
   tls_disable = true
+  $cluster_address
 }
 api_addr      = "$VAULT_ADDR"
 disable_mlock = true
+$cluster_addr
 END
 }
 initialize() {
   "$vault" operator init -key-shares=1 -key-threshold=1 >"$dir/init"
-  sed -n 's/^Unseal Key 1: //p' "$dir/init" >"$dir/unseal-key"
-  first=$(sed -n 's/^Initial Root Token: //p' "$dir/init")
+  sed -n 's/^Unseal Key 1: //p' "$dir/init" >"$unseal_key"
+  VAULT_TOKEN=$(sed -n 's/^Initial Root Token: //p' "$dir/init")
   rm "$dir/init"
   unseal
-  VAULT_TOKEN=$first "$vault" token create -id="$token" -policy=root -orphan >>"$dir/log" 2>&1
-  VAULT_TOKEN=$first "$vault" token revoke -self >>"$dir/log" 2>&1
+  await "$vault" token lookup
+  "$vault" token create -id="$token" -policy=root -orphan >>"$dir/log" 2>&1
+  "$vault" token revoke -self >>"$dir/log" 2>&1
+  VAULT_TOKEN=$token
   audit
+  # A new node votes after this time and not, as otherwise, after 10 s.
+  [ "$mode" != node ] ||
+    await "$vault" operator raft autopilot set-config -server-stabilization-time=1s
 }
 start() {
   case $mode in
     memory) set -- -dev ;;
     tls) set -- -dev-tls -dev-tls-cert-dir="$dir/tls" ;;
-    files) [ -e "$dir/vault.hcl" ] || configure; set -- -config="$dir/vault.hcl" ;;
+    files | node) [ -e "$dir/vault.hcl" ] || configure; set -- -config="$dir/vault.hcl" ;;
   esac
-  if [ "$mode" != files ]; then
+  if [ ! -e "$dir/vault.hcl" ]; then
     set -- "$@" -dev-root-token-id="$token" -dev-listen-address="127.0.0.1:$port" -dev-no-store-token
   fi
   "$vault" server "$@" -log-level=warn >>"$dir/log" 2>&1 &
   pid=$!
   await answers
-  if [ "$mode" != files ]; then
+  if [ ! -e "$dir/vault.hcl" ]; then
     audit
-  elif [ -e "$dir/unseal-key" ]; then
+  elif [ -e "$unseal_key" ]; then
     unseal
   else
     initialize
@@ -84,6 +113,8 @@ pub struct Vault {
     port: Port,
     root_token: String,
     mode: Mode,
+    /// Where it listens for the other nodes.
+    _cluster_port: Option<Port>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +122,7 @@ enum Mode {
     Memory,
     Tls,
     Files,
+    Node,
 }
 
 impl Mode {
@@ -99,6 +131,7 @@ impl Mode {
             Self::Memory => "memory",
             Self::Tls => "tls",
             Self::Files => "files",
+            Self::Node => "node",
         }
     }
 }
@@ -131,15 +164,24 @@ impl Vault {
     }
 
     fn start_in(mode: Mode) -> Result<Self, ServerError> {
-        let program = pins::VAULT.found().ok_or_else(|| super::missing("vault"))?;
-        let program = program.to_string_lossy();
-        let root_token = root_token();
-        let (supervisor, port) = start_on_one(|port| {
-            let args = [&*program, port, &*root_token, mode.name()];
-            let name = "vault";
-            Supervisor::start(&Launch { name, script: SCRIPT, args: &args, runs: Runs::AsMyself })
-        })?;
-        Ok(Self { supervisor, port, root_token, mode })
+        let (root_token, cluster_port) = (root_token(), None);
+        let (supervisor, port) = launch(mode, &root_token, &[])?;
+        Ok(Self { supervisor, port, root_token, mode, _cluster_port: cluster_port })
+    }
+
+    /// The first node of a new cluster, or one that joins `first`.
+    fn start_node(first: Option<&Self>) -> Result<Self, ServerError> {
+        let mode = Mode::Node;
+        let root_token = first.map_or_else(root_token, |first| first.root_token.clone());
+        let cluster_port = Port::take().map_err(|error| ServerError(error.to_string()))?;
+        let number = cluster_port.number().to_string();
+        let joined = first.map(|first| (first.url(), first.supervisor.folder().to_string_lossy()));
+        let mut more = vec![number.as_str()];
+        if let Some((url, folder)) = &joined {
+            more.extend([url.as_str(), folder]);
+        }
+        let (supervisor, port) = launch(mode, &root_token, &more)?;
+        Ok(Self { supervisor, port, root_token, mode, _cluster_port: Some(cluster_port) })
     }
 
     /// Its address, as `VAULT_ADDR` has it.
@@ -195,7 +237,8 @@ impl Vault {
         Err(ServerError(format!("vault {}: {}: {why}", args.join(" "), said.status)))
     }
 
-    /// Seals it: it answers, and opens nothing. Only [`start_durable`](Self::start_durable)'s.
+    /// Seals it: it answers, and opens nothing. Only [`start_durable`](Self::start_durable)'s, and
+    /// the active node of a cluster.
     ///
     /// # Errors
     /// If it is of another kind, or what it said.
@@ -212,7 +255,7 @@ impl Vault {
     }
 
     fn tell_durable(&self, word: &str) -> Result<(), ServerError> {
-        if self.mode == Mode::Files {
+        if matches!(self.mode, Mode::Files | Mode::Node) {
             return self.supervisor.tell(word);
         }
         Err(ServerError(format!("{word}: only a server with files keeps its unseal key")))
@@ -236,6 +279,17 @@ impl Vault {
 }
 
 lifecycle!(Vault, "A server in memory forgets everything, one with files nothing.");
+
+/// Runs the script with its arguments from `$5` on in `more`.
+fn launch(mode: Mode, token: &str, more: &[&str]) -> Result<(Supervisor, Port), ServerError> {
+    let program = pins::VAULT.found().ok_or_else(|| super::missing("vault"))?;
+    let program = program.to_string_lossy();
+    start_on_one(|port| {
+        let args = [&[&*program, port, token, mode.name()], more].concat();
+        let name = "vault";
+        Supervisor::start(&Launch { name, script: SCRIPT, args: &args, runs: Runs::AsMyself })
+    })
+}
 
 /// Another one for each server, so that a client never talks to the wrong one unnoticed, and distinct
 /// enough to be searched for in what is printed.

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use vault_testkit::servers::{Vault, python_clients};
+use vault_testkit::servers::{Vault, VaultCluster, python_clients};
 
 use super::servers::answers;
 
@@ -88,6 +88,29 @@ fn a_paused_vault_keeps_its_connections_and_goes_on_when_resumed() {
     let port = vault.port();
     drop(vault);
     assert!(!answers(port), "a paused server is not stopped");
+}
+
+#[test]
+fn a_cluster_is_one_vault_and_elects_another_active_node() {
+    let cluster = VaultCluster::start().unwrap();
+    let (active, standby) = (cluster.active().unwrap(), cluster.standbys().unwrap()[0]);
+    standby.run(&["secrets", "enable", "-path=kept", "-version=1", "kv"]).unwrap();
+    standby.run(&["write", "kept/one", "value=here"]).unwrap();
+    assert!(standby.run(&["status"]).unwrap().contains("standby"));
+    assert!(active.calls().unwrap().iter().any(|call| call.path == "kept/one"));
+    assert!(!standby.audit_log().exists(), "it answered by itself");
+    active.crash().unwrap();
+    let next = cluster.active().unwrap();
+    assert_ne!(next.port(), active.port());
+    let read = |node: &Vault| node.run(&["read", "-field=value", "kept/one"]).unwrap();
+    assert_eq!(read(next).trim_end(), "here");
+    assert!(next.calls().unwrap().iter().any(|call| call.path == "kept/one"));
+    active.recover().unwrap();
+    cluster.await_all().unwrap();
+    assert_eq!(read(active).trim_end(), "here");
+    let ports: Vec<u16> = cluster.nodes().iter().map(Vault::port).collect();
+    drop(cluster);
+    assert!(!ports.into_iter().any(answers));
 }
 
 /// hvac through `tests/interop/vault.py`.
