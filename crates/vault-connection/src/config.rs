@@ -85,8 +85,11 @@ impl VaultConnectionConfig {
         self
     }
 
-    /// Another address of the same cluster, which a standby may redirect to. Redirects to any other are
-    /// refused: the token goes along.
+    /// Another address of the same cluster, as its nodes name each other (`api_addr`), which a standby may
+    /// redirect to. Redirects to any other are refused: the token goes along.
+    ///
+    /// Name all nodes or none. With none, a standby passes requests on to the active node. With some, it is told to
+    /// send on what is no reading instead, so that a broken way between two nodes never has it done twice.
     #[must_use]
     pub fn with_cluster_address(mut self, address: impl Into<String>) -> Self {
         self.other_addresses.push(address.into());

@@ -32,6 +32,9 @@ const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
 /// Agents and proxies can be told to want it, against requests that a web page made.
 const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
 
+/// Has a standby send on what it would pass on.
+const NOT_PASSED_ON: HeaderName = HeaderName::from_static("x-vault-no-request-forwarding");
+
 /// What is asked; cheap to send a second time.
 pub(crate) struct Request {
     pub(crate) method: Method,
@@ -113,8 +116,11 @@ impl Transport {
         &self.address
     }
 
-    /// Sends it once; a second time only where a node of the cluster sends on to another one, which means
-    /// that it did nothing itself.
+    /// Sends it once; a second time only where a node of the cluster sends on to another one and nothing was done.
+    ///
+    /// Vault's standby sends on what it failed to pass on too, although the active node may have done it before
+    /// the way there broke (`forwardRequest` in its `http/handler.go`). So what changes something is sent on only
+    /// from a node that was told not to pass it on.
     pub(crate) async fn send(
         &self,
         request: &Request,
@@ -149,6 +155,13 @@ impl Transport {
         ) {
             return read(first).await;
         }
+        if !self.may_be_sent_on(request) {
+            return Err(VaultFailure::new(
+                VaultFailureKind::Redirected,
+                "the server did not pass the request on to the active node, and it may have been done; name all nodes \
+                 with `with_cluster_address`, or give the address of the active one",
+            ));
+        }
         let onward = self.onward(&url, first.headers())?;
         let second = self.execute(client, request, onward, token).await?;
         read(second).await
@@ -170,8 +183,16 @@ impl Transport {
         if let Some(namespace) = self.namespace.as_ref().filter(|_| request.namespace) {
             headers.insert(NAMESPACE, namespace.clone());
         }
+        if request.method != Method::GET && self.may_be_sent_on(request) {
+            headers.insert(NOT_PASSED_ON, HeaderValue::from_static("true"));
+        }
         *ready.body_mut() = request.body.clone().map(Into::into);
         client.execute(ready).await.map_err(failed)
+    }
+
+    /// Where no other node is named, a standby has to pass on what changes something.
+    fn may_be_sent_on(&self, request: &Request) -> bool {
+        request.method == Method::GET || !self.others.is_empty()
     }
 
     /// Where a redirect leads, if the token may go there: the same path of an address that was given.

@@ -58,6 +58,34 @@ async fn a_redirect_is_followed_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_changes_something_is_sent_on_only_where_it_was_not_passed_on() {
+    let (standby, active) = (proxy(), proxy());
+    redirect(&standby, &format!("{}/v1/sys/tools/hash", active.url()));
+    let (sys, body) = (mount("sys"), serde_json::json!({"input": "YQ=="}));
+    let named = connect(config(&standby.url()).with_cluster_address(active.url())).await;
+    named.post(&sys, &["tools", "hash"], &body).await.unwrap();
+    assert_eq!((standby.calls().len(), active.calls().len()), (1, 1));
+
+    standby.clear();
+    let told = Answer::json(418, r#"{"errors":["told not to pass it on"]}"#);
+    let header = || Match::header("x-vault-no-request-forwarding", "true");
+    standby.on(header()).always().fault(HttpFault::Answer(told));
+    let failure = named.post(&sys, &["tools", "hash"], &body).await.unwrap_err();
+    assert_eq!(failure.status(), Some(418));
+    // To read twice does no harm.
+    named.who_am_i().await.unwrap();
+    // With one address alone, it must be passed on, and may have been done when that fails.
+    let alone = connect(config(&standby.url())).await;
+    alone.post(&sys, &["tools", "hash"], &body).await.unwrap();
+    standby.clear();
+    redirect(&standby, &format!("{}/v1/sys/tools/hash", standby.url()));
+    let before = standby.calls().len();
+    let failure = alone.post(&sys, &["tools", "hash"], &body).await.unwrap_err();
+    assert_eq!((failure.kind(), standby.calls().len() - before), (VaultFailureKind::Redirected, 1));
+    assert!(failure.to_string().contains("may have been done"), "{failure}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_namespace_and_the_mark_against_web_pages_are_sent() {
     let proxy = proxy();
     let seen = |name: &str, value: &str| {
