@@ -324,6 +324,10 @@ impl KmsProvider for VaultKmsProvider {
                     "{server} has no namespaces, and one is configured"
                 ))
             }
+            // Whether another node is active, only a request would show.
+            (true, false) if health.standby => {
+                HealthStatus::healthy(format!("{server}, standing by"))
+            }
             (true, false) => HealthStatus::healthy(server),
         };
         Ok(status.with_latency(health.latency))

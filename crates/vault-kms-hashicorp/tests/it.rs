@@ -3,6 +3,7 @@
 
 mod it {
     mod changes;
+    mod cluster;
     mod conformance;
     mod interop;
     mod keys;
