@@ -238,15 +238,13 @@ async fn schedule(call: Call<'_>, described: &mut Described) -> Result<()> {
     let Described { name, key, versions } = described;
     key.rotation_schedule = None;
     let lives = |version: &&mut Version| matches!(version.state, State::Enabled | State::Disabled);
-    let mut scheduled = 0_usize;
-    for version in versions.iter_mut().rev().filter(lives) {
+    for (scheduled, version) in versions.iter_mut().rev().filter(lives).enumerate() {
         *version = call.destroy_version(name, version.number).await.map_err(|error| {
             if scheduled == 0 {
                 return error;
             }
             after(format!("{scheduled} of its versions are scheduled, the older ones not"), error)
         })?;
-        scheduled += 1;
     }
     Ok(())
 }

@@ -54,10 +54,10 @@ fn front(
 
 fn hostile(client: &mut TcpStream, settings: &[u8], then: &[u8]) {
     client.write_all(settings).unwrap();
-    let (mut heard, mut said) = (Vec::new(), false);
+    let (mut heard, mut said) = (Vec::<u8>::new(), false);
     let mut buffer = [0; 4_096];
     while let Ok(count @ 1..) = client.read(&mut buffer) {
-        heard.extend_from_slice(&buffer[..count]);
+        heard.extend(buffer.iter().take(count));
         // A request names its path, and a path of gRPC's is hidden by no table.
         if !said && heard.len() > 200 {
             said = true;
