@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vault_connection::{VaultConnectionConfig, VaultCredentials, VaultFailureKind};
 use vault_crypto_core::{ErrorKind, Operation};
-use vault_testkit::proxy::{Answer, HttpFault, Match};
+use vault_testkit::proxy::{Answer, FaultProxy, HttpFault, Match};
 
 use super::support::{app_role, app_role_at, ask, connect, count, mount, polled, proxy, server};
 
@@ -42,7 +42,8 @@ async fn many_requests_with_a_revoked_token_cause_one_login() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_of_a_token_that_was_replaced_meanwhile_is_not_looked_into() {
-    let proxy = proxy();
+    let refusing = proxy();
+    let proxy = FaultProxy::start(refusing.url().as_str()).unwrap();
     ask(server(), &["auth", "enable", "-path=replaced", "approle"]);
     let connection = VaultConnectionConfig::new(proxy.url(), app_role_at("replaced", "app", &[]));
     let connection = connect(connection).await;
@@ -51,8 +52,11 @@ async fn a_refusal_of_a_token_that_was_replaced_meanwhile_is_not_looked_into() {
     // As older servers word it.
     let refused = Answer::json(403, r#"{"errors":["permission denied"]}"#);
     for path in ["sys/mounts", "sys/policy"] {
-        proxy.on(Match::path(path)).fault(HttpFault::Answer(refused.clone()));
+        refusing.on(Match::path(path)).fault(HttpFault::Answer(refused.clone()));
     }
+    // Long enough for the other call to end before.
+    let late = HttpFault::LateAnswer(Duration::from_secs(2));
+    proxy.on(Match::path("sys/policy")).fault(late);
     let system = mount("sys");
     let mut late = Box::pin(connection.get(&system, &["policy"]));
     while count(&proxy, "sys/policy") == 0 {
