@@ -44,8 +44,8 @@ async fn whole() -> MutexGuard<'static, VaultCluster> {
 /// The active node and the two others.
 fn roles(cluster: &VaultCluster) -> (&Vault, &Vault, &Vault) {
     block_in_place(|| {
-        let standbys = cluster.standbys().unwrap();
-        (cluster.active().unwrap(), standbys[0], standbys[1])
+        let [first, second] = cluster.standbys().unwrap().try_into().unwrap();
+        (cluster.active().unwrap(), first, second)
     })
 }
 
