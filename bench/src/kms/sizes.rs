@@ -11,15 +11,22 @@ use crate::report::Table;
 pub fn table(services: &[&dyn Service], full: bool) -> Result<Table, String> {
     let columns = ["crates", "program, MB"];
     let mut table = Table::new("kms-sizes".into(), "A minimal program".into(), columns);
-    let target = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let target = target()?;
     for service in services {
         let mut cells = vec![crates(service.provider())?.to_string()];
         if full {
-            cells.push(format!("{:.1}", program(service.name(), target.path())? as f64 / 1e6));
+            cells.push(format!("{:.1}", program(service.name(), &target)? as f64 / 1e6));
         }
         table.row(service.provider(), cells);
     }
     Ok(table)
+}
+
+/// Where the minimal programs are built: beside this one, so that a second time costs little.
+fn target() -> Result<PathBuf, String> {
+    let this = std::env::current_exe().map_err(|error| error.to_string())?;
+    let profile = this.parent().ok_or("this program lies in no folder")?;
+    Ok(profile.with_file_name("minimal"))
 }
 
 fn root() -> PathBuf {
