@@ -5,8 +5,6 @@
 //! (`describe`).
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,8 +19,10 @@ use vault_crypto_core::{
     Operation, Result, RotateOptions,
 };
 
+mod done;
 mod states;
 
+use self::done::Done;
 use crate::client::invalid;
 use crate::describe::{DESCRIPTION_TAG, OUR_TAGS, Tags, Version};
 use crate::error::{Fault, classify};
@@ -49,11 +49,8 @@ impl KmsAdmin for AzureKmsProvider {
         let failed = |fault: Fault| fault.into_error(operation).with_key_id(&canonical);
         let bits = bits_of(&config).map_err(failed)?;
         let tags = tags_of(config.tags, &config.description).map_err(failed)?;
-        let made = AtomicBool::new(false);
-        let created = self.changing(self.create(&name, bits, tags, &made)).await;
-        created.map_err(|fault| {
-            failed(if made.load(Relaxed) { fault.after("the key was created") } else { fault })
-        })
+        let done = Done::default();
+        self.changing(&done, self.create(&name, bits, tags, &done)).await.map_err(failed)
     }
 
     async fn rotate_key(
@@ -69,10 +66,8 @@ impl KmsAdmin for AzureKmsProvider {
                 "Key Vault makes a new version current at once; rotate without staging",
             )));
         }
-        let rotated = AtomicBool::new(false);
-        let new = self.changing(self.rotate(&name, &rotated)).await.map_err(|fault| {
-            failed(if rotated.load(Relaxed) { fault.after("the key was rotated") } else { fault })
-        })?;
+        let done = Done::default();
+        let new = self.changing(&done, self.rotate(&name, &done)).await.map_err(failed)?;
         let at = new.created().unwrap_or_else(|| self.clock.now());
         Ok(KeyRotationResult::in_place(canonical.clone(), new.version, false, at))
     }
@@ -85,27 +80,31 @@ impl KmsAdmin for AzureKmsProvider {
 
     async fn enable_key(&self, key_id: &KeyId) -> Result<()> {
         let (name, canonical) = self.named(key_id, Operation::EnableKey)?;
-        let switched = self.changing(self.switch(&name, true)).await;
+        let done = Done::default();
+        let switched = self.changing(&done, self.switch(&name, true, &done)).await;
         switched.map_err(|fault| fault.into_error(Operation::EnableKey).with_key_id(&canonical))
     }
 
     async fn disable_key(&self, key_id: &KeyId) -> Result<()> {
         let (name, canonical) = self.named(key_id, Operation::DisableKey)?;
-        let switched = self.changing(self.switch(&name, false)).await;
+        let done = Done::default();
+        let switched = self.changing(&done, self.switch(&name, false, &done)).await;
         switched.map_err(|fault| fault.into_error(Operation::DisableKey).with_key_id(&canonical))
     }
 
     async fn schedule_key_deletion(&self, key_id: &KeyId, pending_days: u32) -> Result<KeyInfo> {
         let operation = Operation::ScheduleKeyDeletion;
         let (name, canonical) = self.named(key_id, operation)?;
-        let deleted = self.changing(self.delete(&name, pending_days)).await;
+        let done = Done::default();
+        let deleted = self.changing(&done, self.delete(&name, pending_days, &done)).await;
         deleted.map_err(|fault| fault.into_error(operation).with_key_id(&canonical))
     }
 
     async fn cancel_key_deletion(&self, key_id: &KeyId) -> Result<()> {
         let operation = Operation::CancelKeyDeletion;
         let (name, canonical) = self.named(key_id, operation)?;
-        let recovered = self.changing(self.recover(&name)).await;
+        let done = Done::default();
+        let recovered = self.changing(&done, self.recover(&name, &done)).await;
         recovered.map_err(|fault| fault.into_error(operation).with_key_id(&canonical))
     }
 
@@ -122,33 +121,37 @@ impl KmsAdmin for AzureKmsProvider {
 
     async fn tag_key(&self, key_id: &KeyId, tags: BTreeMap<String, String>) -> Result<()> {
         let (name, canonical) = self.named(key_id, Operation::TagKey)?;
-        let tagged = self.changing(self.tag(&name, tags)).await;
+        let tagged = self.changing(&Done::default(), self.tag(&name, tags)).await;
         tagged.map_err(|fault| fault.into_error(Operation::TagKey).with_key_id(&canonical))
     }
 
     async fn set_rotation_period(&self, key_id: &KeyId, period: Option<Duration>) -> Result<()> {
         let operation = Operation::SetRotationPeriod;
         let (name, canonical) = self.named(key_id, operation)?;
-        let set = self.changing(self.set_period(&name, period)).await;
+        let set = self.changing(&Done::default(), self.set_period(&name, period)).await;
         set.map_err(|fault| fault.into_error(operation).with_key_id(&canonical))
     }
 }
 
 impl AzureKmsProvider {
-    /// Calls that change something, in the time for one call.
-    async fn changing<T>(&self, calls: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
-        self.in_time(Fault::timed_out_changing(), calls).await
+    /// Calls that change something, in the time for one call. They note in `done` what has happened.
+    async fn changing<T>(
+        &self,
+        done: &Done,
+        calls: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        let changed = self.in_time(Fault::timed_out_changing(), calls).await;
+        changed.map_err(|fault| done.before(fault))
     }
 
     /// Key Vault would give an existing key a new version. So it is looked for first, living and deleted;
     /// and afterwards for a version of somebody who looked at the same time.
-    /// `made` says from when on the key is there.
     async fn create(
         &self,
         name: &KeyName,
         bits: u16,
         tags: Tags,
-        made: &AtomicBool,
+        done: &Done,
     ) -> Result<KeyInfo, Fault> {
         match self.current(name).await {
             Ok(_) => return Err(conflict("a key of this name exists")),
@@ -174,7 +177,7 @@ impl AzureKmsProvider {
         };
         let body = to_json(&parameters).map_err(|error| classify(&error, &*self.clock))?;
         let answer = self.ask(self.client.create_key(name.as_str(), body.into(), None)).await?;
-        made.store(true, Relaxed);
+        done.is(Some("the key was created"));
         let key = answer.into_model().map_err(|error| classify(&error, &*self.clock))?;
         let info = self.of_created(name, key)?;
         match self.list_versions(name).await {
@@ -188,13 +191,13 @@ impl AzureKmsProvider {
     }
 
     /// The new version. Tags stay with the key, whatever the service does with them.
-    async fn rotate(&self, name: &KeyName, rotated: &AtomicBool) -> Result<Version, Fault> {
+    async fn rotate(&self, name: &KeyName, done: &Done) -> Result<Version, Fault> {
         let before = self.living(name).await?;
         if self.current_of(name, &before)?.state(self.clock.now(), true) == KeyState::Disabled {
             return Err(Fault::new(ErrorKind::KeyUnusable, "it is disabled; enable it first"));
         }
         let answer = self.ask(self.client.rotate_key(name.as_str(), None)).await?;
-        rotated.store(true, Relaxed);
+        done.is(Some("the key was rotated"));
         let after = answer.into_model().map_err(|error| classify(&error, &*self.clock))?;
         let new = self.current_of(name, &after)?;
         if let Some(tags) = before.tags

@@ -30,6 +30,8 @@ pub(crate) struct Fault {
     says: &'static str,
     retry_after: Option<Duration>,
     logging_in: bool,
+    /// Told in the form of Key Vault's errors, so it was none that stands between.
+    by_vault: bool,
     /// What had been done already: "the key was created".
     done: Option<&'static str>,
 }
@@ -37,7 +39,8 @@ pub(crate) struct Fault {
 impl Fault {
     pub(crate) fn new(kind: ErrorKind, says: &'static str) -> Self {
         let (status, retry_after, done) = (None, None, None);
-        Self { kind, status, code: "", says, retry_after, logging_in: false, done }
+        let (logging_in, by_vault) = (false, false);
+        Self { kind, status, code: "", says, retry_after, logging_in, by_vault, done }
     }
 
     pub(crate) fn timed_out() -> Self {
@@ -74,14 +77,13 @@ impl Fault {
 
     /// The same, after `done` has happened.
     #[cfg(feature = "admin")]
-    pub(crate) fn after(mut self, done: &'static str) -> Self {
-        self.done = Some(done);
-        self
+    pub(crate) fn after(self, done: Option<&'static str>) -> Self {
+        Self { done, ..self }
     }
 
     /// The vault refused the parameters: of a ciphertext, because it is not one of this key.
     pub(crate) fn is_bad_parameter(&self) -> bool {
-        self.status == Some(400) && self.kind == ErrorKind::InvalidInput && !self.logging_in
+        self.status == Some(400) && self.code == "BadParameter" && !self.logging_in
     }
 
     /// The vault does not know the key or the version.
@@ -98,18 +100,18 @@ impl Fault {
     #[cfg(feature = "admin")]
     pub(crate) fn is_refusal(&self) -> bool {
         let refused = self.status.is_some_and(|status| (400..500).contains(&status));
-        self.logging_in || refused && self.status != Some(408)
+        self.logging_in || self.by_vault && refused && self.status != Some(408)
     }
 
     /// Refused, and the answer does not tell whether by right or by the key's state.
     pub(crate) fn is_unexplained_refusal(&self) -> bool {
-        self.status == Some(403) && self.code.is_empty() && !self.logging_in
+        self.by_vault && self.status == Some(403) && self.code.is_empty()
     }
 
     /// The vault is there and the login good, but it lacks a right.
     pub(crate) fn is_refused_by_right(&self) -> bool {
         let by_network = ["ForbiddenByFirewall", "ForbiddenByConnection"].contains(&self.code);
-        self.status == Some(403) && !by_network && !self.logging_in
+        self.by_vault && self.status == Some(403) && !by_network
     }
 
     pub(crate) fn into_error(self, operation: Operation) -> CryptoError {

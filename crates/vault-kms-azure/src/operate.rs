@@ -138,7 +138,8 @@ impl AzureKmsProvider {
     }
 
     /// The stored version is asked. One that the vault does not have is looked at a second time with the
-    /// current version: if that opens the bytes, what was stored is not true; else it was, and is gone.
+    /// current version: if another one opens the bytes, what was stored is not true; if none does, it was, and is
+    /// gone. If it is the stored one that opens them, somebody else said that it was not there.
     async fn open(
         &self,
         operation: Operation,
@@ -170,12 +171,16 @@ impl AzureKmsProvider {
         let fault = match asked {
             Err(fault) if fault.is_bad_parameter() => return Err(Fault::not_authentic()),
             Err(fault) => fault,
-            opened => return opened,
+            Ok((plaintext, by)) if !version.is_known() || is_same(&by, version) => {
+                return Ok(plaintext);
+            }
+            Ok(_) => return Err(Fault::not_authentic()),
         };
         if !fault.is_not_found() || !version.is_known() {
             return Err(self.explain(fault, name, Some(version)).await);
         }
         match self.call_open(name, &KeyVersion::unknown(), bytes, of).await {
+            Ok((plaintext, by)) if is_same(&by, version) => Ok(plaintext),
             Ok(_) => Err(Fault::not_authentic()),
             Err(fault) if !fault.is_bad_parameter() => Err(self.explain(fault, name, None).await),
             // The version is inside what `encrypt` gave: bytes like any other of it.
@@ -184,14 +189,14 @@ impl AzureKmsProvider {
         }
     }
 
-    /// The answer must be of the key and the version that were asked.
+    /// The plaintext, and the version of this key that the answer names.
     async fn call_open(
         &self,
         name: &KeyName,
         version: &KeyVersion,
         bytes: &[u8],
         of: Use,
-    ) -> Result<SecureBytes, Fault> {
+    ) -> Result<(SecureBytes, KeyVersion), Fault> {
         let body = self.body(bytes)?;
         let (name_text, asked) = (name.as_str(), version.as_str());
         let answer = match of {
@@ -199,12 +204,12 @@ impl AzureKmsProvider {
             Use::Payload => self.ask(self.client.decrypt(name_text, asked, body, None)).await?,
         };
         let told = answer.into_model().map_err(|error| classify(&error, &*self.clock))?;
-        let plaintext = SecureBytes::new(told.result.ok_or_else(Fault::not_understood)?);
+        // Nothing that was wrapped or encrypted is empty.
+        let plaintext = told.result.filter(|plaintext| !plaintext.is_empty());
+        let plaintext = SecureBytes::new(plaintext.ok_or_else(Fault::not_understood)?);
         let kid = told.kid.ok_or_else(Fault::not_understood)?;
-        let same = self.vault.version_in(&kid, name).is_some_and(|told| {
-            !version.is_known() || told.as_str().eq_ignore_ascii_case(version.as_str())
-        });
-        if same { Ok(plaintext) } else { Err(Fault::not_authentic()) }
+        let by = self.vault.version_in(&kid, name).ok_or_else(Fault::not_authentic)?;
+        Ok((plaintext, by))
     }
 
     /// The request's body; the copy that the SDK's model takes is wiped.
@@ -218,6 +223,10 @@ impl AzureKmsProvider {
         parameters.value.zeroize();
         body.map(Into::into).map_err(|error| classify(&error, &*self.clock))
     }
+}
+
+fn is_same(one: &KeyVersion, other: &KeyVersion) -> bool {
+    one.as_str().eq_ignore_ascii_case(other.as_str())
 }
 
 fn wrong_length(operation: Operation) -> CryptoError {

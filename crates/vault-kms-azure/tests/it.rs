@@ -3,6 +3,7 @@
 
 mod it {
     mod answers;
+    mod between;
     mod conformance;
     mod environment;
     mod faults;

@@ -4,9 +4,12 @@
 
 use std::time::Duration;
 
-use azure_security_keyvault_keys::models::{Key, KeyAttributes, UpdateKeyPropertiesParameters};
+use azure_security_keyvault_keys::models::{
+    DeletedKey, Key, KeyAttributes, UpdateKeyPropertiesParameters,
+};
 use vault_crypto_core::{ErrorKind, KeyInfo};
 
+use super::done::Done;
 use super::{conflict, wrong};
 use crate::client::within;
 use crate::describe::Version;
@@ -23,8 +26,13 @@ const PENDING: &str = "it is pending deletion; cancel the deletion first";
 
 impl AzureKmsProvider {
     /// Enables or disables every version; asks again for those that appeared meanwhile.
-    pub(crate) async fn switch(&self, name: &KeyName, enabled: bool) -> Result<(), Fault> {
-        self.switch_each(name, enabled, &mut Vec::new()).await
+    pub(super) async fn switch(
+        &self,
+        name: &KeyName,
+        enabled: bool,
+        done: &Done,
+    ) -> Result<(), Fault> {
+        self.switch_each(name, enabled, done, &mut Vec::new()).await
     }
 
     /// The same, and keeps those versions that it changed or may have changed.
@@ -32,6 +40,7 @@ impl AzureKmsProvider {
         &self,
         name: &KeyName,
         enabled: bool,
+        done: &Done,
         changed: &mut Vec<Version>,
     ) -> Result<(), Fault> {
         let current = self.current_of(name, &self.living(name).await?)?;
@@ -42,8 +51,14 @@ impl AzureKmsProvider {
             }
             // The newest first: it is the one that wraps.
             for version in versions.into_iter().rev().filter(|version| version.enabled != enabled) {
-                changed.push(version.clone());
-                self.set_enabled(name, &version, enabled).await?;
+                let set = self.set_enabled(name, &version, enabled).await;
+                if !set.as_ref().is_err_and(Fault::is_refusal) {
+                    changed.push(version);
+                }
+                set?;
+                let some =
+                    ["versions of the key were disabled", "versions of the key were enabled"];
+                done.is(some.get(usize::from(enabled)).copied());
             }
         }
         Err(conflict("new versions keep appearing; is its rotation running?"))
@@ -63,7 +78,12 @@ impl AzureKmsProvider {
     }
 
     /// The vault's own retention is what a deleted key is kept for. It may be longer than asked, never shorter.
-    pub(crate) async fn delete(&self, name: &KeyName, pending_days: u32) -> Result<KeyInfo, Fault> {
+    pub(super) async fn delete(
+        &self,
+        name: &KeyName,
+        pending_days: u32,
+        done: &Done,
+    ) -> Result<KeyInfo, Fault> {
         if pending_days < MIN_WINDOW_DAYS {
             return Err(wrong("a deleted key is kept for 7 days at least"));
         }
@@ -82,20 +102,7 @@ impl AzureKmsProvider {
                 "the vault keeps deleted keys for fewer days than asked; its retention is the vault's setting",
             ));
         }
-        // First, so that a recovered key is disabled.
-        let mut disabled = Vec::new();
-        if let Err(fault) = self.switch_each(name, false, &mut disabled).await {
-            // Not all are, and nothing is deleted. What went wrong first is what is told.
-            drop(self.enable_again(name, &disabled).await);
-            return Err(fault);
-        }
-        let deleted = match self.ask(self.client.delete_key(name.as_str(), None)).await {
-            Err(fault) if fault.is_refusal() => {
-                self.enable_again(name, &disabled).await?;
-                return Err(fault);
-            }
-            answer => answer?.into_model().map_err(|error| classify(&error, &*self.clock))?,
-        };
+        let deleted = self.disable_and_delete(name, done).await?;
         // It takes the service some seconds; what it will say then, it has said already, so there is time
         // left for that answer.
         let info = self.of_deleted(name, deleted)?;
@@ -108,24 +115,52 @@ impl AzureKmsProvider {
         Ok(info)
     }
 
-    /// Nothing was deleted, so nothing is to be left disabled.
-    async fn enable_again(&self, name: &KeyName, versions: &[Version]) -> Result<(), Fault> {
-        for version in versions.iter().rev() {
-            self.set_enabled(name, version, true).await?;
+    /// Disabled first, so that it is disabled when it is recovered. What went wrong first is what is told.
+    async fn disable_and_delete(&self, name: &KeyName, done: &Done) -> Result<DeletedKey, Fault> {
+        let mut disabled = Vec::new();
+        if let Err(fault) = self.switch_each(name, false, done, &mut disabled).await {
+            self.enable_again(name, &disabled, done).await;
+            return Err(fault);
         }
-        Ok(())
+        if !disabled.is_empty() {
+            done.is(Some("the key was disabled"));
+        }
+        let answer = match self.ask(self.client.delete_key(name.as_str(), None)).await {
+            Err(fault) if fault.is_refusal() => {
+                self.enable_again(name, &disabled, done).await;
+                return Err(fault);
+            }
+            answer => answer?,
+        };
+        done.is(Some("the deletion of the key was scheduled"));
+        answer.into_model().map_err(|error| classify(&error, &*self.clock))
     }
 
-    pub(crate) async fn recover(&self, name: &KeyName) -> Result<(), Fault> {
+    /// Nothing was deleted, so nothing is to be left disabled; and where it is, that is told.
+    async fn enable_again(&self, name: &KeyName, versions: &[Version], done: &Done) {
+        let mut left = None;
+        for version in versions.iter().rev() {
+            if self.set_enabled(name, version, true).await.is_err() {
+                left = Some("versions of the key were disabled and perhaps not enabled again");
+            }
+        }
+        done.is(left);
+    }
+
+    pub(super) async fn recover(&self, name: &KeyName, done: &Done) -> Result<(), Fault> {
         if self.describe_deleted(name).await?.is_none() {
             self.current(name).await?;
             return Err(conflict("its deletion is not scheduled"));
         }
         self.ask(self.client.recover_deleted_key(name.as_str(), None)).await?;
+        done.is(Some("the recovery of the key was begun"));
         loop {
             match self.current(name).await {
                 // Whoever deleted it may not have disabled it.
-                Ok(_) => return self.switch(name, false).await,
+                Ok(_) => {
+                    done.is(Some("the key was recovered"));
+                    return self.switch(name, false, &Done::default()).await;
+                }
                 Err(fault) if fault.is_not_found() || fault.is_mid_deletion() => {}
                 Err(fault) => return Err(fault),
             }

@@ -17,7 +17,8 @@ use super::{Fault, MAX_DEPTH};
 /// Longest wait that is believed.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// status, code (`""`: any), kind, what to do. The more specific code of an answer is looked up first.
+/// status, code (`""`: any of the vault's), kind, what to do. The more specific code of an answer is looked up
+/// first.
 type Row = (u16, &'static str, ErrorKind, &'static str);
 const TABLE: &[Row] = &[
     (400, "BadParameter", ErrorKind::InvalidInput, "the vault does not take these parameters"),
@@ -68,7 +69,8 @@ const TABLE: &[Row] = &[
         "the vault's access policy does not allow this",
     ),
     (403, "", ErrorKind::PermissionDenied, "the vault does not allow this to this login"),
-    (404, "", ErrorKind::KeyNotFound, "the vault has no such key or version"),
+    (404, "KeyNotFound", ErrorKind::KeyNotFound, "the vault has no such key or version"),
+    (404, "", ErrorKind::Unavailable, "the answer is not about a key; is this the vault?"),
     (405, "", ErrorKind::Unsupported, "the vault does not have this operation"),
     (408, "", ErrorKind::TimedOut, "the vault says that it took too long"),
     (
@@ -80,27 +82,35 @@ const TABLE: &[Row] = &[
     (409, "ObjectIsBeingDeleted", ErrorKind::Conflict, "the key is being deleted"),
     (409, "ObjectIsBeingRecovered", ErrorKind::Conflict, "the key is being recovered"),
     (409, "", ErrorKind::Conflict, "the key is in another state, or somebody else changes it"),
-    (413, "", ErrorKind::InvalidInput, "the request is too large for the vault"),
+    (413, "", ErrorKind::LimitExceeded, "the request is too large for the vault"),
     (429, "", ErrorKind::Throttled, "the vault asks for fewer requests"),
     (501, "", ErrorKind::Unsupported, "the vault does not have this operation"),
     (504, "", ErrorKind::TimedOut, "the vault did not answer in time"),
 ];
+/// What these mean whoever says them.
+const OF_ANYBODY: [u16; 6] = [401, 403, 408, 413, 429, 504];
 const BROKEN: &str = "the vault failed or is not ready";
+const BETWEEN: &str = "something between here and the vault refuses this, not the vault";
 
-/// What an answer of the vault that is none of its successes means.
+/// What an answer that is no success means. One that is not in the form of the vault's errors tells nothing of
+/// keys: a gateway gave it.
 pub(super) fn of_answer(status: u16, answer: Option<&RawResponse>, clock: &dyn Clock) -> Fault {
     let codes = answer.map(codes_of).unwrap_or_default();
+    let by_vault = !codes.is_empty();
     let specific = codes.iter().rev().find_map(|code| row(status, code));
-    let (code, kind, says) = match specific.or_else(|| row(status, "")) {
+    let general = row(status, "").filter(|_| by_vault || OF_ANYBODY.contains(&status));
+    let (code, kind, says) = match specific.or(general) {
+        Some((403, "", kind, _)) if !by_vault => ("", *kind, BETWEEN),
         Some((_, code, kind, says)) => (*code, *kind, *says),
         None if status >= 500 => ("", ErrorKind::Unavailable, BROKEN),
-        None if status >= 400 => {
+        None if status >= 400 && by_vault => {
             ("", ErrorKind::InvalidInput, "the vault does not take this request")
         }
+        None if status >= 400 => ("", ErrorKind::Unavailable, BETWEEN),
         None => ("", ErrorKind::Unavailable, super::NOT_UNDERSTOOD),
     };
     let retry_after = answer.and_then(|answer| retry_after(answer.headers(), clock));
-    Fault { status: Some(status), code, retry_after, ..Fault::new(kind, says) }
+    Fault { status: Some(status), code, retry_after, by_vault, ..Fault::new(kind, says) }
 }
 
 fn row(status: u16, code: &str) -> Option<&'static Row> {
@@ -186,26 +196,54 @@ mod tests {
         assert_eq!(answered(403, policy, None).kind, ErrorKind::PermissionDenied);
         let new = r#"{"error":{"code":"Forbidden","innererror":{"code":"NeverSeen"}}}"#;
         assert!(answered(403, new, None).is_unexplained_refusal());
+        let missing = r#"{"error":{"code":"KeyNotFound"}}"#;
+        assert!(answered(404, missing, None).is_not_found());
+        let bad = r#"{"error":{"code":"BadParameter"}}"#;
+        assert!(answered(400, bad, None).is_bad_parameter());
     }
 
     #[test]
-    fn whatever_the_body_is_the_status_is_classified() {
+    fn an_answer_that_is_not_in_the_vaults_form_tells_nothing_of_keys() {
         for body in
             ["", "<html>", "{}", "[]", "null", r#"{"error":null}"#, r#"{"error":{"code":7}}"#]
         {
             for (status, kind) in [
+                (400, ErrorKind::Unavailable),
                 (401, ErrorKind::PermissionDenied),
-                (404, ErrorKind::KeyNotFound),
+                (403, ErrorKind::PermissionDenied),
+                (404, ErrorKind::Unavailable),
+                (405, ErrorKind::Unavailable),
+                (408, ErrorKind::TimedOut),
+                (413, ErrorKind::LimitExceeded),
                 (429, ErrorKind::Throttled),
+                (504, ErrorKind::TimedOut),
                 (500, ErrorKind::Unavailable),
                 (503, ErrorKind::Unavailable),
-                (409, ErrorKind::Conflict),
-                (418, ErrorKind::InvalidInput),
+                (409, ErrorKind::Unavailable),
+                (418, ErrorKind::Unavailable),
+                (501, ErrorKind::Unavailable),
                 (302, ErrorKind::Unavailable),
                 (201, ErrorKind::Unavailable),
             ] {
-                assert_eq!(answered(status, body, None).kind, kind, "{status} {body}");
+                let fault = answered(status, body, None);
+                assert_eq!(fault.kind, kind, "{status} {body}");
+                assert!(!fault.is_not_found() && !fault.is_bad_parameter(), "{status} {body}");
+                assert!(!fault.is_unexplained_refusal() && !fault.is_refused_by_right());
             }
+        }
+        // In its form, but with a code that Key Vault does not give there.
+        let other = r#"{"error":{"code":"ResourceNotFound"}}"#;
+        for (status, kind) in [
+            (400, ErrorKind::InvalidInput),
+            (404, ErrorKind::Unavailable),
+            (409, ErrorKind::Conflict),
+            (418, ErrorKind::InvalidInput),
+            (413, ErrorKind::LimitExceeded),
+            (501, ErrorKind::Unsupported),
+        ] {
+            let fault = answered(status, other, None);
+            assert_eq!(fault.kind, kind, "{status}");
+            assert!(!fault.is_not_found() && !fault.is_bad_parameter(), "{status}");
         }
     }
 

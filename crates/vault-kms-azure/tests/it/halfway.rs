@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use vault_crypto_core::ErrorKind::{Conflict, TimedOut, Unavailable};
+use vault_crypto_core::ErrorKind::{Conflict, PermissionDenied, TimedOut, Unavailable};
 use vault_crypto_core::{
-    Clock as _, KeyConfig, KeyId, KmsAdmin as _, KmsProvider as _, RotateOptions, SystemClock,
+    Clock as _, KeyConfig, KeyId, KeyState, KmsAdmin as _, KmsProvider as _, RotateOptions,
+    SystemClock,
 };
 use vault_kms_azure::AzureKmsProvider;
 use vault_testkit::proxy::{Answer, HttpFault, Match};
@@ -109,4 +110,87 @@ async fn a_list_that_leads_back_to_itself_is_given_up() {
     assert!(error.detail().unwrap().contains("does not end"), "{error}");
     world.proxy.clear();
     assert_eq!(world.kms.list_keys(None, 10).await.unwrap().len(), 1);
+}
+
+/// A key of two versions, and what a deletion says that ends with `faults` on the way.
+async fn deletion(
+    faults: impl IntoIterator<Item = (Match, u64, HttpFault)>,
+) -> (Through, KeyId, vault_crypto_core::CryptoError) {
+    let world = Through::new(|config| config).await;
+    let key = world.key("app").await;
+    world.kms.rotate_key(&key, RotateOptions::now()).await.unwrap();
+    for (call, nth, fault) in faults {
+        world.proxy.on(call).nth(nth).fault(fault);
+    }
+    let error = world.kms.schedule_key_deletion(&key, 7).await.unwrap_err();
+    world.proxy.clear();
+    assert_eq!(error.key_id(), Some(&key));
+    (world, key, error)
+}
+
+fn refused() -> HttpFault {
+    let body = r#"{"error":{"code":"Forbidden","innererror":{"code":"ForbiddenByRbac"}}}"#;
+    HttpFault::Answer(Answer::json(403, body))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_its_broken_deletion_left_disabled_is_told_so() {
+    for fault in [HttpFault::ResetBefore, HttpFault::Answer(Answer::new(404))] {
+        let (world, key, error) = deletion([(Match::method("DELETE"), 1, fault)]).await;
+        assert_eq!(error.kind(), Unavailable);
+        assert!(error.detail().unwrap().starts_with("the key was disabled, but "), "{error}");
+        assert_eq!(world.kms.describe_key(&key).await.unwrap().state, KeyState::Disabled);
+    }
+    let unread = [(Match::method("DELETE"), 1, HttpFault::Garbage)];
+    let (world, key, error) = deletion(unread).await;
+    assert!(error.detail().unwrap().starts_with("the deletion of the key was scheduled, but "));
+    assert_eq!(world.kms.describe_key(&key).await.unwrap().state, KeyState::PendingDeletion);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_is_not_enabled_again_is_told_beside_what_went_wrong_first() {
+    let left = "versions of the key were disabled and perhaps not enabled again, but ";
+    // The deletion is refused, and one of two versions stays disabled.
+    let faults = [
+        (Match::method("DELETE"), 1, refused()),
+        (Match::method("PATCH"), 3, HttpFault::ResetBefore),
+    ];
+    let (world, key, error) = deletion(faults).await;
+    assert_eq!(error.kind(), PermissionDenied);
+    assert!(error.detail().unwrap().starts_with(left), "{error}");
+    let info = world.kms.describe_key(&key).await.unwrap();
+    let off = info.versions.iter().filter(|version| version.state == KeyState::Disabled);
+    assert_eq!(off.count(), 1);
+    // The second version is not disabled, and the first one not enabled again.
+    let faults = [
+        (Match::method("PATCH"), 2, refused()),
+        (Match::method("PATCH"), 3, HttpFault::Answer(Answer::new(503))),
+    ];
+    let (_, _, error) = deletion(faults).await;
+    assert_eq!(error.kind(), PermissionDenied);
+    assert!(error.detail().unwrap().starts_with(left), "{error}");
+    // Nothing was changed, and nothing is said to be.
+    let (world, key, error) = deletion([(Match::method("PATCH"), 1, refused())]).await;
+    assert!(!error.detail().unwrap().contains("but"), "{error}");
+    assert_eq!(world.kms.describe_key(&key).await.unwrap().state, KeyState::Enabled);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_disabled_or_recovered_in_part_is_told_so() {
+    let world = Through::new(|config| config).await;
+    let key = world.key("app").await;
+    world.kms.rotate_key(&key, RotateOptions::now()).await.unwrap();
+    world.proxy.on(Match::method("PATCH")).nth(2).fault(refused());
+    let error = world.kms.disable_key(&key).await.unwrap_err();
+    world.proxy.clear();
+    assert_eq!(error.kind(), PermissionDenied);
+    let said = error.detail().unwrap();
+    assert!(said.starts_with("versions of the key were disabled, but "), "{said}");
+    world.kms.enable_key(&key).await.unwrap();
+    world.kms.schedule_key_deletion(&key, 7).await.unwrap();
+    world.proxy.on(Match::path("/recover")).fault(HttpFault::Garbage);
+    world.proxy.on(Match::path("/versions")).fault(HttpFault::ResetBefore);
+    let error = world.kms.cancel_key_deletion(&key).await.unwrap_err();
+    world.proxy.clear();
+    assert!(error.detail().unwrap().starts_with("the key was recovered, but "), "{error}");
 }

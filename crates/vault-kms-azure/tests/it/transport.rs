@@ -43,7 +43,8 @@ async fn faults_on_the_way_are_typed_timely_and_overcome() {
     let fixture = TransportFixture::new(Arc::new(kms), Arc::new(proxy), key, shape(deadline))
         .with_other_key(other)
         .with_admin(admin, "transport")
-        .with_secret(fake.client_secret());
+        .with_secret(fake.client_secret())
+        .with_new_logins();
     let report = run_all(&fixture).await;
     report.assert_passed();
     assert!(report.not_applicable().is_empty(), "{report}");
