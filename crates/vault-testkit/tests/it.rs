@@ -32,6 +32,8 @@ mod it {
     #[cfg(feature = "proxy")]
     mod proxy_kms;
     #[cfg(feature = "proxy")]
+    mod proxy_kms_server;
+    #[cfg(feature = "proxy")]
     mod proxy_support;
     #[cfg(feature = "proxy")]
     mod proxy_transport;

@@ -48,6 +48,7 @@ async fn fixture(proxy: FaultProxy, service: &Service, roots: Option<String>) ->
         .with_other_key(other)
         .with_admin(kms, "transport")
         .with_secret(TOKEN)
+        .with_new_logins()
 }
 
 #[tokio::test(flavor = "multi_thread")]

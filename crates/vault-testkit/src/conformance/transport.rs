@@ -11,7 +11,8 @@
 //! nothing (`AuthenticationFailed`); where there was nothing to open yet it is `Unavailable` and says so. A certificate that is expired or of another name is
 //! `Unavailable`: nothing was sent and nothing is known about the service, and asking again is
 //! harmless; the error's text or a source says "certificate", so that whoever reads it knows what to mend.
-//! Refused credentials are `PermissionDenied` after at most one new login.
+//! Refused credentials are `PermissionDenied` after at most one new login. A refusal that the service did not
+//! word says nothing about keys and ciphertexts: it comes from something between.
 //!
 //! The suite needs the executor of the provider, real time and the provider's own deadline. Left to
 //! others: retries (the layers of `vault-crypto-core`), faults that are a service's own.
@@ -26,6 +27,7 @@ use vault_crypto_core::{ErrorKind, Operation};
 use super::{Case, Failure, PROVED, Report, Verdict, cases, ensure, not_applicable};
 use crate::proxy::{FaultProxy, HttpFault, Match};
 
+mod between;
 mod calls;
 mod fixture;
 mod judge;
@@ -52,7 +54,10 @@ pub const CASES: &[Case<TransportFixture>] = cases! { TransportFixture;
         "An answer cut off, garbled or empty is `Unavailable`, never a wrong answer." => broken_answers,
         "Another key's answer is `AuthenticationFailed` to what opens and else `Unavailable`, which says so; where no key is named, it does not open." => answers_of_another_key,
         "Credentials refused for good are `PermissionDenied`, after few calls." => refused_credentials,
-        "Credentials refused once are `PermissionDenied`, or a new login and the right answer." => credentials_refused_once,
+        "Credentials refused once are `PermissionDenied`, or the right answer where a new login is to be had." => credentials_refused_once,
+        "A 400 or 404 that the service did not word is `Unavailable`." => between::refusals_are_nobodys,
+        "A 413 is `LimitExceeded`, a 408 or 504 `TimedOut`, whoever answers." => between::limits_have_their_kinds,
+        "What something between answers to a creation makes no second key and no new version." => between::creations_are_not_repeated,
         "A certificate of another name is `Unavailable` and says so." => wrong_certificates,
         "An expired certificate is `Unavailable` and says so." => expired_certificates,
         "A service whose clock is years off is served as ever." => clock_skew,
@@ -262,7 +267,7 @@ async fn credentials_refused_once(fixture: &TransportFixture) -> Verdict {
         fixture.proxy.on(Match::any()).fault(HttpFault::Answer(answer.clone()));
         let attempt = judge.attempt(operation).await?;
         fixture.proxy.clear();
-        if attempt.outcome.is_ok() {
+        if fixture.new_logins {
             judge.right(operation, attempt).await?;
         } else {
             judge.failed(operation, attempt, &[PermissionDenied], "credentials refused once")?;

@@ -1,5 +1,4 @@
-//! A KMS over HTTP, with its server, small enough to be broken in every way that the transport suite
-//! must see.
+//! The client of a KMS over HTTP, small enough to be broken in every way that the transport suite must see.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,8 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
 use tokio::time::timeout;
 use vault_crypto_core::{
     Capabilities, CryptoError, DataKey, ErrorKind, HealthStatus, KeyConfig, KeyId, KeyInfo,
@@ -19,6 +16,7 @@ use vault_testkit::MemoryKms;
 use vault_testkit::proxy::FaultProxy;
 use vault_testkit::tls::TestCa;
 
+use super::proxy_kms_server::{Fields, OWN_REFUSAL, fields, hex};
 use super::proxy_support::{Client, Reply};
 
 /// Long enough for a machine that does other things too.
@@ -43,15 +41,16 @@ pub(super) enum Flaw {
     ShowsTheBody,
     ShowsTheToken,
     LogsInForEver,
+    NeverLogsIn,
     OnceIsForEver,
+    BelievesAnybody,
+    LimitsAreUnavailable,
     HidesTheCertificate,
     RepeatsMutations,
     BelievesTheDate,
 }
 
-type Fields = BTreeMap<String, Vec<u8>>;
-
-/// Speaks to [`serve`] through a proxy.
+/// Speaks to [`serve`](super::proxy_kms_server::serve) through a proxy.
 pub(super) struct RemoteKms {
     proxy: Arc<FaultProxy>,
     ca: Arc<TestCa>,
@@ -71,7 +70,12 @@ impl RemoteKms {
         }
         let limit = if self.flaw == Flaw::NoDeadline { Duration::MAX } else { DEADLINE };
         let mut outcome = Err(CryptoError::new(ErrorKind::Internal, operation));
-        for _ in 0..if self.flaw == Flaw::LogsInForEver { 9 } else { 1 } {
+        let logins = match self.flaw {
+            Flaw::LogsInForEver => 9,
+            Flaw::NeverLogsIn => 1,
+            _ => 2,
+        };
+        for _ in 0..logins {
             outcome = match timeout(limit, self.send(operation, &body)).await {
                 Err(_) => Err(CryptoError::new(ErrorKind::TimedOut, operation)),
                 Ok(Err(failure)) => Err(self.failed(operation, &failure.to_string())),
@@ -132,6 +136,7 @@ impl RemoteKms {
         }
         let wait =
             reply.headers.get("retry-after").and_then(|wait| wait.to_str().ok()?.parse().ok());
+        let known = lossy == OWN_REFUSAL || self.flaw == Flaw::BelievesAnybody;
         Err(match (reply.status, wait) {
             (200, _) => {
                 let whole = lossy.ends_with("end\n") || self.flaw == Flaw::BelievesHalfAnswers;
@@ -145,7 +150,13 @@ impl RemoteKms {
             }
             (429, _) => error(ErrorKind::Throttled),
             (401, _) => error(ErrorKind::PermissionDenied),
-            (400, _) => CryptoError::authentication_failed(operation),
+            (400, _) if known => CryptoError::authentication_failed(operation),
+            (404, _) if known => error(ErrorKind::KeyNotFound),
+            (408 | 413 | 504, _) if self.flaw == Flaw::LimitsAreUnavailable => {
+                error(ErrorKind::Unavailable)
+            }
+            (408 | 504, _) => error(ErrorKind::TimedOut),
+            (413, _) => error(ErrorKind::LimitExceeded),
             _ if self.flaw == Flaw::FailuresAreInternal => error(ErrorKind::Internal),
             _ => error(ErrorKind::Unavailable),
         })
@@ -174,12 +185,12 @@ impl RemoteKms {
         Ok((WrappedKey::new(bytes, KeyId::new(key), KeyVersion::new(version)?), fields))
     }
 
-    async fn mutate(&self, operation: Operation, name: &str) -> Result<()> {
+    async fn mutate(&self, operation: Operation, name: &str) -> Result<Fields> {
         let mut outcome = self.ask(operation, &[("key", name.as_bytes())]).await;
         if outcome.is_err() && self.flaw == Flaw::RepeatsMutations {
             outcome = self.ask(operation, &[("key", name.as_bytes())]).await;
         }
-        outcome.map(drop)
+        outcome
     }
 }
 
@@ -268,8 +279,15 @@ impl KmsProvider for RemoteKms {
 #[async_trait]
 impl KmsAdmin for RemoteKms {
     async fn create_key(&self, config: KeyConfig) -> Result<KeyInfo> {
-        self.mutate(Operation::CreateKey, &config.name).await?;
-        Ok(KeyInfo::new(KeyId::new(config.name), KeyState::Enabled))
+        let name = config.name.as_bytes();
+        match self.ask(Operation::DescribeKey, &[("key", name)]).await {
+            Ok(_) => return Err(CryptoError::new(ErrorKind::Conflict, Operation::CreateKey)),
+            Err(error) if error.kind() == ErrorKind::KeyNotFound => {}
+            Err(error) => return Err(error),
+        }
+        let mut told = self.mutate(Operation::CreateKey, &config.name).await?;
+        let key = String::from_utf8(told.remove("key").unwrap_or_default()).unwrap();
+        Ok(KeyInfo::new(KeyId::new(key), KeyState::Enabled))
     }
 
     async fn rotate_key(&self, key_id: &KeyId, _: RotateOptions) -> Result<KeyRotationResult> {
@@ -283,11 +301,11 @@ impl KmsAdmin for RemoteKms {
     }
 
     async fn enable_key(&self, key_id: &KeyId) -> Result<()> {
-        self.mutate(Operation::EnableKey, key_id.as_str()).await
+        self.mutate(Operation::EnableKey, key_id.as_str()).await.map(drop)
     }
 
     async fn disable_key(&self, key_id: &KeyId) -> Result<()> {
-        self.mutate(Operation::DisableKey, key_id.as_str()).await
+        self.mutate(Operation::DisableKey, key_id.as_str()).await.map(drop)
     }
 
     async fn schedule_key_deletion(&self, key_id: &KeyId, _: u32) -> Result<KeyInfo> {
@@ -296,7 +314,7 @@ impl KmsAdmin for RemoteKms {
     }
 
     async fn cancel_key_deletion(&self, key_id: &KeyId) -> Result<()> {
-        self.mutate(Operation::CancelKeyDeletion, key_id.as_str()).await
+        self.mutate(Operation::CancelKeyDeletion, key_id.as_str()).await.map(drop)
     }
 
     async fn list_keys(&self, _: Option<&KeyId>, _: usize) -> Result<Vec<KeyInfo>> {
@@ -306,96 +324,4 @@ impl KmsAdmin for RemoteKms {
     async fn tag_key(&self, _: &KeyId, _: BTreeMap<String, String>) -> Result<()> {
         Ok(())
     }
-}
-
-/// Serves `kms` on HTTP/1.1, one call for each connection.
-pub(super) async fn serve(listener: TcpListener, kms: Arc<MemoryKms>) {
-    loop {
-        let (mut tcp, _) = listener.accept().await.unwrap();
-        let kms = Arc::clone(&kms);
-        tokio::spawn(async move {
-            let mut request = Vec::new();
-            loop {
-                let mut buffer = [0; 4_096];
-                let len = tcp.read(&mut buffer).await.unwrap_or(0);
-                request.extend_from_slice(&buffer[..len]);
-                let text = String::from_utf8_lossy(&request).into_owned();
-                let Some((head, body)) = text.split_once("\r\n\r\n").filter(|_| len > 0) else {
-                    if len == 0 { return } else { continue }
-                };
-                let declared = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-                if body.len() < declared.unwrap_or("0").parse().unwrap() {
-                    continue;
-                }
-                let path = head.split(' ').nth(1).unwrap().trim_start_matches('/');
-                let (status, body) = match answer(&kms, path, &fields(body).unwrap()).await {
-                    Ok(body) => ("200 OK", body + "end\n"),
-                    Err(_) => ("400 Bad Request", "refused\nend\n".to_owned()),
-                };
-                let len = body.len();
-                let head = format!("HTTP/1.1 {status}\r\ncontent-length: {len}\r\n\r\n");
-                drop(tcp.write_all((head + &body).as_bytes()).await);
-                request.clear();
-            }
-        });
-    }
-}
-
-async fn answer(kms: &MemoryKms, path: &str, fields: &Fields) -> Result<String> {
-    let empty = Vec::new();
-    let field = |name| fields.get(name).unwrap_or(&empty);
-    let text = |name| String::from_utf8(field(name).clone()).unwrap();
-    let key = KeyId::new(text("key"));
-    let scope = Scope::from_canonical(field("scope")).unwrap_or_default();
-    let context = WrapContext::data_key(scope.clone());
-    let told = |key: &KeyId, version: &KeyVersion, bytes: &[u8], plaintext: &[u8]| {
-        let (key, version) = (hex(key.as_str().as_bytes()), hex(version.as_str().as_bytes()));
-        let (bytes, plaintext) = (hex(bytes), hex(plaintext));
-        format!("key={key}\nversion={version}\nbytes={bytes}\nplaintext={plaintext}\n")
-    };
-    let unknown = KeyVersion::unknown();
-    Ok(match path {
-        "generate_data_key" => {
-            let made = kms.generate_data_key(&key, &context).await?;
-            let wrapped = made.wrapped();
-            told(&wrapped.key_id, &wrapped.version, &wrapped.bytes, made.plaintext().as_slice())
-        }
-        "wrap_data_key" => {
-            let plaintext = SecureBytes::new(field("plaintext").clone());
-            let wrapped = kms.wrap_data_key(&key, &plaintext, &context).await?;
-            told(&wrapped.key_id, &wrapped.version, &wrapped.bytes, &[])
-        }
-        "decrypt_data_key" => {
-            let version = KeyVersion::new(text("version"))?;
-            let wrapped = WrappedKey::new(field("bytes").clone(), key.clone(), version);
-            let opened = kms.decrypt_data_key(&wrapped, &context).await?;
-            told(&key, &unknown, &[], opened.as_slice())
-        }
-        "encrypt" => {
-            let sealed = kms.encrypt(&key, field("plaintext"), &scope).await?;
-            told(&key, &unknown, &sealed, &[])
-        }
-        "decrypt" => {
-            let opened = kms.decrypt(&key, field("bytes"), &scope).await?;
-            told(&key, &unknown, &[], opened.as_slice())
-        }
-        "describe_key" => told(&kms.describe_key(&key).await?.key_id, &unknown, &[], &[]),
-        _ => told(&key, &unknown, &[], &[]),
-    })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// `None` for a line that is not one of ours. The last line may be cut off.
-fn fields(text: &str) -> Option<Fields> {
-    let lines = text.lines().filter(|line| !line.starts_with("token=") && *line != "end");
-    let value = |hex: &str| -> Option<Vec<u8>> {
-        let pairs = hex.as_bytes().chunks_exact(2);
-        pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
-    };
-    lines
-        .map(|line| Some((line.split_once('=')?.0.to_owned(), value(line.split_once('=')?.1)?)))
-        .collect()
 }

@@ -12,7 +12,8 @@ use vault_testkit::conformance::transport::{self, CANARY, ServiceShape, Transpor
 use vault_testkit::proxy::{Answer, FaultProxy, Match};
 use vault_testkit::tls::TestCa;
 
-use super::proxy_kms::{DEADLINE, Flaw, RemoteKms, TOKEN, serve};
+use super::proxy_kms::{DEADLINE, Flaw, RemoteKms, TOKEN};
+use super::proxy_kms_server::serve;
 
 const CERTIFICATES: [&str; 2] = [
     "A certificate of another name is `Unavailable` and says so.",
@@ -56,6 +57,7 @@ async fn report(flaw: Flaw, mixed: usize) -> Report {
         .with_other_key(other)
         .with_admin(kms, "suite")
         .with_secret(TOKEN)
+        .with_new_logins()
         .with_mixed_calls(mixed);
     for sentence in CERTIFICATES.into_iter().filter(|_| plain) {
         fixture = fixture.leaving_out(sentence);
@@ -67,7 +69,7 @@ async fn report(flaw: Flaw, mixed: usize) -> Report {
 async fn a_client_that_keeps_its_promises_passes() {
     let report = report(Flaw::None, 1_000).await;
     report.assert_passed();
-    assert_eq!((report.proved(), report.results().len()), (17, 17), "{report}");
+    assert_eq!((report.proved(), report.results().len()), (transport::CASES.len(), 20), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -81,6 +83,7 @@ async fn no_case_is_left_out_unless_the_fixture_says_so() {
         .with_mutation(Operation::CreateKey, Match::path("/create_key"));
     let fixture = TransportFixture::new(kms.clone(), proxy, key, shape)
         .with_admin(kms, "suite")
+        .with_new_logins()
         .with_mixed_calls(64)
         .leaving_out(wrong_name)
         .leaving_out(APPLIES)
@@ -125,6 +128,11 @@ async fn every_flaw_of_a_client_is_seen() {
         (Flaw::ShowsTheBody, "The service's own throttling"),
         (Flaw::ShowsTheToken, "Credentials refused for good"),
         (Flaw::LogsInForEver, "Credentials refused for good"),
+        (Flaw::NeverLogsIn, "Credentials refused once"),
+        (Flaw::BelievesAnybody, "A 400 or 404"),
+        (Flaw::BelievesAnybody, "What something between answers to a creation"),
+        (Flaw::RepeatsMutations, "What something between answers to a creation"),
+        (Flaw::LimitsAreUnavailable, "A 413 is"),
         (Flaw::OnceIsForEver, "Credentials refused once"),
         (Flaw::HidesTheCertificate, "A certificate of another name"),
         (Flaw::HidesTheCertificate, "An expired certificate"),

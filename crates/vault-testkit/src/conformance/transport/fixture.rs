@@ -101,6 +101,7 @@ pub struct TransportFixture {
     pub(super) admin: Option<(Arc<dyn KmsAdmin>, String)>,
     pub(super) secrets: Vec<Vec<u8>>,
     pub(super) mixed: usize,
+    pub(super) new_logins: bool,
     pub(super) left_out: Vec<&'static str>,
 }
 
@@ -122,6 +123,7 @@ impl TransportFixture {
             admin: None,
             secrets: Vec::new(),
             mixed: 1_000,
+            new_logins: false,
             left_out: Vec::new(),
         }
     }
@@ -152,6 +154,14 @@ impl TransportFixture {
     #[must_use]
     pub fn with_mixed_calls(mut self, count: usize) -> Self {
         self.mixed = count;
+        self
+    }
+
+    /// The provider can log in anew when the service refuses its credentials as [`ServiceShape::new`] was told:
+    /// those that were taken before and are refused once fail no call.
+    #[must_use]
+    pub fn with_new_logins(mut self) -> Self {
+        self.new_logins = true;
         self
     }
 
