@@ -29,7 +29,7 @@ pub(crate) fn key_options(
 ) -> Result<KeyClientOptions> {
     let builder = builder(config)?.https_only(true).read_timeout(config.read_timeout.min(NEVER));
     let http = builder.build().map_err(|_| unusable_settings())?;
-    let transport = VaultTransport::new(Wire::new(http), vault.host(), login);
+    let transport = VaultTransport::new(Wire::new(http), vault.clone(), login);
     Ok(KeyClientOptions {
         client_options: client_options(config, transport),
         verify_challenge_resource: Some(config.verify_challenge),

@@ -9,8 +9,9 @@ use vault_crypto_core::{CryptoError, ErrorKind, KeyId, KeyVersion, Operation, Re
 const MAX_NAME_LEN: usize = 127;
 /// Longest version that is put into a request. Key Vault's have 32 hexadecimal digits.
 const MAX_VERSION_LEN: usize = 64;
-/// Longest address of a vault in bytes.
+/// Longest address of a vault in bytes, as it is given and as it is written out.
 const MAX_VAULT_LEN: usize = 512;
+const HTTPS: u16 = 443;
 
 /// The vault that this provider speaks to, and no other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,7 @@ pub(crate) struct Vault {
     /// `https://host` or `https://host:port`, in lower case.
     origin: String,
     host: String,
+    port: u16,
 }
 
 /// A key's name inside the vault, in lower case: Key Vault does not tell case apart, key ids do.
@@ -27,20 +29,28 @@ pub(crate) struct KeyName(String);
 impl Vault {
     /// Reads `https://name.vault.azure.net`.
     pub(crate) fn parse(address: &str) -> Result<Self> {
+        // The parser of URLs takes much that nobody means: `https:host`, `https:\\host`, tabs within.
         let url = Some(address)
             .filter(|address| address.len() <= MAX_VAULT_LEN)
+            .filter(|address| strip_scheme(address).is_some_and(is_plain))
             .and_then(|address| Url::parse(address).ok())
             .ok_or_else(not_a_vault)?;
-        let bare = url.username().is_empty() && url.password().is_none();
         let nothing_more = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-        let host = url.host_str().filter(|host| !host.is_empty());
-        match host {
-            Some(host) if bare && nothing_more && url.scheme() == "https" => {
-                let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-                Ok(Self { origin: format!("https://{host}{port}"), host: host.to_owned() })
-            }
-            _ => Err(not_a_vault()),
+        let host = url.host_str().filter(|host| !host.is_empty() && nothing_more);
+        let host = host.ok_or_else(not_a_vault)?.to_owned();
+        let shown = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let origin = format!("https://{host}{shown}");
+        // An international name grows when it is written out.
+        if origin.len() > MAX_VAULT_LEN {
+            return Err(not_a_vault());
         }
+        Ok(Self { origin, host, port: url.port().unwrap_or(HTTPS) })
+    }
+
+    /// Whether `url` leads here.
+    pub(crate) fn is_at(&self, url: &Url) -> bool {
+        let port = url.port_or_known_default();
+        url.scheme() == "https" && url.host_str() == Some(&self.host) && port == Some(self.port)
     }
 
     pub(crate) fn origin(&self) -> &str {
@@ -140,6 +150,19 @@ impl KeyName {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// What follows `https://`.
+fn strip_scheme(address: &str) -> Option<&str> {
+    let (scheme, rest) = address.split_at_checked("https://".len())?;
+    scheme.eq_ignore_ascii_case("https://").then_some(rest)
+}
+
+/// A host, perhaps with a port and one `/` at its end.
+fn is_plain(rest: &str) -> bool {
+    let host = rest.strip_suffix('/').unwrap_or(rest);
+    let strange = |c: char| c.is_control() || c.is_whitespace() || ['/', '\\', '@'].contains(&c);
+    !host.contains(strange)
 }
 
 /// Whether a stored version may stand in a request's path. It is a hint that anybody can have written.
@@ -249,6 +272,17 @@ mod tests {
             "https://unit.vault.azure.net/?a=b",
             "ftp://x",
             "https://u#f",
+            "https:unit.vault.azure.net",
+            "https:/unit.vault.azure.net",
+            "https:///unit.vault.azure.net",
+            "https:\\\\unit.vault.azure.net",
+            "https://@unit.vault.azure.net",
+            "https://unit.vault.azure.net\\",
+            "https://unit.vault.azure.net//",
+            " https://unit.vault.azure.net",
+            "https://unit.va\tult.azure.net",
+            "https://unit.vault.azure.net?",
+            "https://unit.vault.azure.net#",
         ] {
             assert_eq!(
                 Vault::parse(address).unwrap_err().kind(),
@@ -256,5 +290,48 @@ mod tests {
                 "{address}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_taken_as_an_address_is_taken_again_as_it_is_written_out() {
+        for address in [
+            "https://Unit.Vault.Azure.net",
+            "HTTPS://unit.vault.azure.net/",
+            "https://unit.vault.azure.net:443",
+            "https://unit.vault.azure.net:8443/",
+            "https://b\u{fc}cher.example",
+            "https://127.0.0.1:8443",
+            "https://[::1]",
+        ] {
+            let vault = Vault::parse(address).unwrap();
+            assert_eq!(Vault::parse(vault.origin()).unwrap(), vault, "{address}");
+            assert!(vault.is_at(&Url::parse(vault.origin()).unwrap()), "{address}");
+        }
+        // Each of these letters is written out with several.
+        let mut refused = 0;
+        for labels in 1..60 {
+            let address = format!("https://{}example", "\u{10400}\u{4e00}.".repeat(labels));
+            match Vault::parse(&address) {
+                Ok(vault) => assert_eq!(Vault::parse(vault.origin()).unwrap(), vault, "{labels}"),
+                Err(_) => refused += usize::from(address.len() <= MAX_VAULT_LEN),
+            }
+        }
+        assert!(refused > 0, "none of them grew over the limit");
+    }
+
+    #[test]
+    fn another_port_of_the_vaults_host_is_not_the_vault() {
+        let url = |url: &str| Url::parse(url).unwrap();
+        assert!(vault().is_at(&url("https://unit.vault.azure.net:443/keys?x=y")));
+        for other in [
+            "https://unit.vault.azure.net:8443/keys",
+            "http://unit.vault.azure.net:443/keys",
+            "https://other.vault.azure.net/keys",
+        ] {
+            assert!(!vault().is_at(&url(other)), "{other}");
+        }
+        let elsewhere = Vault::parse("https://unit.vault.azure.net:8443").unwrap();
+        assert!(!elsewhere.is_at(&url("https://unit.vault.azure.net/keys")));
+        assert!(elsewhere.is_at(&url("https://unit.vault.azure.net:8443/keys")));
     }
 }

@@ -1,6 +1,6 @@
 //! What the SDK sends over: one pool of connections for the vault, one for logins.
 //!
-//! The vault's speaks to the configured host alone, whatever link an answer gives, and tells the login which
+//! The vault's speaks to the configured host and port alone, whatever link an answer gives, and tells the login which
 //! tokens the vault took. Neither reads more than a megabyte. Left to others: settings (`client`), what an
 //! answer of the vault means (`error`).
 
@@ -18,26 +18,28 @@ use vault_crypto_core::Clock;
 use crate::error::WireFault;
 use crate::error::login::{self, Door};
 use crate::login::Login;
+use crate::names::Vault;
 
 /// Longest answer in bytes. A page of 25 keys has some tens of thousands.
 const MAX_ANSWER_LEN: usize = 1 << 20;
-/// To the vault. `host` keeps tokens from whatever host a `nextLink` names.
+
+/// To the vault. It keeps tokens from whatever host and port a `nextLink` names.
 pub(crate) struct VaultTransport {
     wire: Wire,
-    host: String,
+    vault: Vault,
     login: Login,
 }
 
 impl VaultTransport {
-    pub(crate) fn new(wire: Wire, host: &str, login: Login) -> Self {
-        Self { wire, host: host.to_owned(), login }
+    pub(crate) fn new(wire: Wire, vault: Vault, login: Login) -> Self {
+        Self { wire, vault, login }
     }
 }
 
 #[async_trait]
 impl HttpClient for VaultTransport {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
-        if request.url().host_str() != Some(&self.host) {
+        if !self.vault.is_at(request.url()) {
             return Err(failed(WireFault::ForeignHost));
         }
         let answer = self.wire.send(request).await.map_err(failed)?;
@@ -77,7 +79,7 @@ impl HttpClient for LoginTransport {
 
 impl fmt::Debug for VaultTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VaultTransport").field("host", &self.host).finish_non_exhaustive()
+        f.debug_struct("VaultTransport").field("vault", &self.vault).finish_non_exhaustive()
     }
 }
 

@@ -31,7 +31,7 @@ impl WireFault {
             }
             Self::Broken => "the connection broke before the whole answer was there",
             Self::TooLong => "the answer is longer than any of Key Vault's",
-            Self::ForeignHost => "an answer led to another host than the vault's",
+            Self::ForeignHost => "an answer led to another host or port than the vault's",
             Self::NotSent => "the request could not be put together",
         }
     }
