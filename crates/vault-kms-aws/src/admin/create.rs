@@ -1,8 +1,8 @@
 //! Making a key with a name.
 //!
 //! The service names keys itself, and a name is an alias, made by a second call. It takes no idempotency token,
-//! so nothing is repeated: the alias is looked up first, and a key that gets none is scheduled for deletion. Whatever
-//! fails after the key was made, a deadline too, names it.
+//! so nothing is repeated: the alias is looked up first, and a key that surely gets none is scheduled for deletion.
+//! Whatever fails after the key was made, a deadline too, names it.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -99,11 +99,12 @@ impl AwsKmsProvider {
         };
         match error.kind() {
             ErrorKind::Conflict => Err(Unnamed::Surely(taken(alias))),
-            // It may have happened: look.
-            _ if error.is_retryable() => match self.stands_for(alias).await {
+            // It may have happened: look. The service takes a while to show what it did, so that not to see it
+            // says nothing.
+            ErrorKind::Unavailable | ErrorKind::TimedOut => match self.stands_for(alias).await {
                 Ok(Some(named)) if named == *key => Ok(()),
-                Ok(_) => Err(Unnamed::Surely(error)),
-                Err(_) => Err(Unnamed::Perhaps(error)),
+                Ok(Some(_)) => Err(Unnamed::Surely(taken(alias))),
+                Ok(None) | Err(_) => Err(Unnamed::Perhaps(error)),
             },
             _ => Err(Unnamed::Surely(error)),
         }
@@ -127,7 +128,7 @@ impl AwsKmsProvider {
 enum Unnamed {
     /// It has none.
     Surely(CryptoError),
-    /// Nobody answers whether it has: somebody may be using it already.
+    /// Nobody knows whether it has: somebody may be using it already, or will.
     Perhaps(CryptoError),
 }
 

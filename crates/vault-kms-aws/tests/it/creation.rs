@@ -84,6 +84,21 @@ async fn a_key_that_may_have_its_name_is_told_of_and_not_deleted() {
     assert_eq!((Some(&found.key_id), found.state), (error.key_id(), KeyState::Enabled));
 }
 
+/// The service shows some seconds later everywhere what it did.
+#[tokio::test]
+async fn an_alias_whose_answer_is_lost_and_that_nobody_sees_yet_may_stand_all_the_same() {
+    let (kms, _, proxy) = proxied().await;
+    let name = fresh_name();
+    proxy.on(on("CreateAlias")).fault(HttpFault::ResetAfter);
+    proxy.on(on("DescribeKey")).times(2).fault(refused("NotFoundException"));
+    let error = kms.create_key(KeyConfig::new(&name)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("may have its name"), "{error}");
+    assert_eq!(count(&proxy, "ScheduleKeyDeletion"), 0);
+    let found = kms.describe_key(&KeyId::new(format!("alias/{name}"))).await.unwrap();
+    assert_eq!((&found.key_id, found.state), (made_by(&error), KeyState::Enabled));
+}
+
 #[tokio::test]
 async fn a_key_that_cannot_be_named_goes() {
     let (kms, _, proxy) = proxied().await;
