@@ -2,8 +2,10 @@
 //! ever.
 
 use std::collections::HashSet;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 
-use aws_smithy_async::future::timeout::Timeout;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -21,8 +23,18 @@ pub(crate) type Page<T> = (Vec<T>, Option<String>);
 
 impl AwsKmsProvider {
     /// The deadline of a whole call of ours, with its logins and all that is asked for it. `None` if it passed.
+    /// Beside it the renewal goes on, if there is one.
     pub(crate) async fn in_time<T>(&self, work: impl Future<Output = T> + Send) -> Option<T> {
-        Timeout::new(work, self.clock.sleep(self.patience)).await.ok()
+        let (mut work, mut end) = (pin!(work), self.clock.sleep(self.patience));
+        let (logins, mut renewals) = (self.connection.logins(), Vec::new());
+        poll_fn(|cx| {
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Some(done));
+            }
+            logins.drive(&mut renewals, cx);
+            end.as_mut().poll(cx).map(|()| None)
+        })
+        .await
     }
 
     /// The same, where being late is nothing but that.
@@ -60,15 +72,21 @@ impl AwsKmsProvider {
         F: Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>> + Send,
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let login = self.connection.login();
+        let login = self.connection.logins().number();
         let fault = match call(self.connection.client()).await {
-            Ok(answer) => return Ok(answer),
+            Ok(answer) => {
+                self.connection.logins().served();
+                return Ok(answer);
+            }
             Err(error) => Fault::of(&error, self.clock.now()),
         };
         if !fault.stale_login || !self.connection.log_in_anew(login) {
             return Err(fault);
         }
         let again = call(self.connection.client()).await;
+        if again.is_ok() {
+            self.connection.logins().served();
+        }
         again.map_err(|error| Fault::of(&error, self.clock.now()))
     }
 

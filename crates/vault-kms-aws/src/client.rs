@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -44,7 +45,7 @@ impl Connection {
     /// Builds the clients; asks nobody, unless the region has to be found out from the machine.
     pub(crate) async fn open(config: AwsKmsConfig) -> Result<Self> {
         config.check()?;
-        let logins = logins(&config)?;
+        let logins = Logins::new(&config, config.credentials.token_file())?;
         let can_log_in_anew = config.credentials.can_change();
         let (endpoint, sts_endpoint) = (config.endpoint.clone(), config.sts_endpoint.clone());
         let calls = timeouts(&config).build();
@@ -63,12 +64,12 @@ impl Connection {
 
     /// Takes a client as it is, but for retries, time-outs that it leaves open, and where credentials are kept.
     pub(crate) fn with_client(client: &kms::Client, config: &AwsKmsConfig) -> Result<Self> {
-        config.check()?;
+        config.check_beside_client()?;
         let old = client.config();
         let mut calls =
             old.timeout_config().cloned().unwrap_or_else(|| TimeoutConfig::builder().build());
         calls.take_defaults_from(&timeouts(config).build());
-        let logins = logins(config)?;
+        let logins = Logins::new(config, None)?;
         let new = old.to_builder().retry_config(RetryConfig::disabled()).timeout_config(calls);
         let new = new.identity_cache(logins.clone()).interceptor(ShortAnswers);
         let region = old.region().map(|region| region.as_ref().to_owned());
@@ -80,14 +81,14 @@ impl Connection {
         self.kms.clone()
     }
 
-    /// The number of the login in use.
-    pub(crate) fn login(&self) -> u64 {
-        self.logins.number()
-    }
-
     /// The credentials of login number `refused` were refused: whether the next call has others.
     pub(crate) fn log_in_anew(&self, refused: u64) -> bool {
         self.can_log_in_anew && self.logins.give_up(refused)
+    }
+
+    /// What has to be driven on beside a call.
+    pub(crate) fn logins(&self) -> &Logins {
+        &self.logins
     }
 
     pub(crate) fn region(&self) -> Option<&str> {
@@ -119,6 +120,8 @@ async fn sdk_config(config: AwsKmsConfig, logins: Logins) -> Result<SdkConfig> {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts.clone())
+        // A stalled answer ends with the call's deadline; to watch its speed costs every call.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .http_client(http.clone())
         .time_source(clock.clone())
         .identity_cache(logins)
@@ -235,10 +238,6 @@ fn checked(
     provider: impl aws_credential_types::provider::ProvideCredentials + 'static,
 ) -> SharedCredentialsProvider {
     SharedCredentialsProvider::new(Checked(SharedCredentialsProvider::new(provider)))
-}
-
-fn logins(config: &AwsKmsConfig) -> Result<Logins> {
-    Logins::new(config.clock.clone(), &*config.random, config.call_timeout)
 }
 
 fn timeouts(config: &AwsKmsConfig) -> TimeoutConfigBuilder {

@@ -56,9 +56,9 @@ impl AwsKmsConfig {
             dual_stack: false,
             roots: None,
             proxy: None,
-            connect_timeout: Duration::from_secs(3),
-            read_timeout: Duration::from_secs(8),
-            call_timeout: Duration::from_secs(15),
+            connect_timeout: Duration::from_secs(5),
+            read_timeout: Duration::from_secs(10),
+            call_timeout: Duration::from_secs(30),
             idle_connections: 64,
             idle_timeout: Duration::from_secs(60),
             clock: Arc::new(SystemClock::new()),
@@ -123,21 +123,21 @@ impl AwsKmsConfig {
         self
     }
 
-    /// How long a connection may take to be made: 3 s by default.
+    /// How long a connection may take to be made: 5 s by default.
     #[must_use]
     pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// How long an answer may take to begin: 8 s by default.
+    /// How long an answer may take to begin: 10 s by default. What follows its beginning has the call's time.
     #[must_use]
     pub fn with_read_timeout(mut self, timeout: Duration) -> Self {
         self.read_timeout = timeout;
         self
     }
 
-    /// How long a whole call may take, login and all: 15 s by default.
+    /// How long a whole call may take, login and all: 30 s by default.
     #[must_use]
     pub fn with_call_timeout(mut self, timeout: Duration) -> Self {
         self.call_timeout = timeout;
@@ -181,6 +181,19 @@ impl AwsKmsConfig {
             return Err(setting("a time-out is longer than nothing"));
         }
         self.credentials.check()
+    }
+
+    /// That nothing is asked for which a ready-made client has settled.
+    pub(crate) fn check_beside_client(&self) -> Result<()> {
+        let endpoint =
+            [&self.region, &self.endpoint, &self.sts_endpoint].iter().any(|it| it.is_some());
+        let route = self.roots.is_some() || self.proxy.is_some() || self.fips || self.dual_stack;
+        if endpoint || route || !self.credentials.is_default() {
+            return Err(setting(
+                "a ready-made client has its own credentials, region, endpoints, roots and proxy; set them there",
+            ));
+        }
+        self.check()
     }
 }
 

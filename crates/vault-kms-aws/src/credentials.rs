@@ -100,6 +100,23 @@ impl AwsCredentials {
         !matches!(self.0, Source::Fixed { .. })
     }
 
+    pub(crate) fn is_default(&self) -> bool {
+        matches!(self.0, Source::DefaultChain)
+    }
+
+    /// The file of the web identity token below all roles, if there is one.
+    pub(crate) fn token_file(&self) -> Option<PathBuf> {
+        match &self.0 {
+            Source::WebIdentity { token_file, .. } => Some(token_file.clone()),
+            // As the SDK finds it.
+            Source::DefaultChain => {
+                std::env::var_os("AWS_WEB_IDENTITY_TOKEN_FILE").map(PathBuf::from)
+            }
+            Source::Role(base, _) => base.token_file(),
+            Source::Profile(_) | Source::Fixed { .. } => None,
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         let role = "a role is named by its ARN, arn:aws:iam::ACCOUNT:role/NAME";
         let role_ok =

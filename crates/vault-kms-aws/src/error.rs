@@ -117,6 +117,9 @@ pub(crate) const CODES: &[Code] = &[
     ("XksProxyUriUnreachableException", Unavailable, STORE),
 ];
 
+/// Longest time that a service is believed when it asks to be left alone.
+const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
+
 /// The codes that other credentials of the same identity may cure.
 const STALE_LOGIN: &[&str] = &[
     "ExpiredTokenException",
@@ -191,6 +194,16 @@ impl Fault {
         }
     }
 
+    /// How long whoever failed asks to be left alone.
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// Whether nobody said no: nobody was there, or not in time.
+    pub(crate) fn is_outage(&self) -> bool {
+        [Unavailable, TimedOut].contains(&self.kind)
+    }
+
     /// What a person reads.
     pub(crate) fn sentence(&self) -> &str {
         &self.detail
@@ -207,8 +220,12 @@ impl std::fmt::Display for Fault {
 impl Error for Fault {}
 
 fn of_answer(code: Option<&str>, status: u16) -> Fault {
-    if status == 501 {
-        return Fault::new(Unsupported, "the service does not have this operation");
+    // Whoever says these, and in whatever words: the service or something before it.
+    match status {
+        408 | 504 => return Fault::timed_out(),
+        413 => return Fault::new(LimitExceeded, "the request is too long (HTTP 413)"),
+        501 => return Fault::new(Unsupported, "the service does not have this operation"),
+        _ => {}
     }
     let known = CODES.iter().find(|(known, ..)| Some(*known) == code);
     let Some((known, kind, advice)) = known else {
@@ -226,7 +243,6 @@ fn of_status(status: u16, has_code: bool) -> Fault {
         401 | 403 => {
             Fault::new(PermissionDenied, format!("AWS refuses this identity (HTTP {status})"))
         }
-        408 | 504 => Fault::timed_out(),
         429 => Fault::new(Throttled, SLOWER),
         500.. => Fault::new(Unavailable, format!("the service failed (HTTP {status})")),
         _ if has_code => {
@@ -245,7 +261,7 @@ fn of_status(status: u16, has_code: bool) -> Fault {
 /// An answer came, but not one of the protocol, or not all of it.
 fn of_unreadable(status: u16) -> Fault {
     match status {
-        400.. => of_status(status, false),
+        400.. => of_answer(None, status),
         _ => Fault::new(
             Unavailable,
             "the answer was cut off or is not one of AWS KMS; check the endpoint",
@@ -280,11 +296,15 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
     })
 }
 
-/// The header `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date.
+/// The header `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date; never more than a day.
 fn retry_after(answer: &HttpResponse, now: SystemTime) -> Option<Duration> {
-    let value = answer.headers().get("retry-after")?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
+    let wait = wait_of(answer.headers().get("retry-after")?.trim(), now)?;
+    Some(wait.min(LONGEST_WAIT))
+}
+
+fn wait_of(value: &str, now: SystemTime) -> Option<Duration> {
+    if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     http_date(value)?.duration_since(now).ok()
 }
@@ -324,6 +344,17 @@ mod tests {
     }
 
     #[test]
+    fn a_wait_is_told_in_seconds_or_by_its_end() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        assert_eq!(wait_of("7", now), Some(Duration::from_secs(7)));
+        assert_eq!(wait_of("Sun, 06 Nov 1994 08:50:37 GMT", now), Some(Duration::from_secs(60)));
+        for value in ["", "-1", "soon", "Sun, 06 Nov 1994 08:48:37 GMT"] {
+            assert_eq!(wait_of(value, now), None, "{value:?}");
+        }
+        assert!(wait_of("99999999999999999999", now) > Some(LONGEST_WAIT));
+    }
+
+    #[test]
     fn no_code_stands_twice() {
         let mut codes: Vec<&str> = CODES.iter().map(|(code, ..)| *code).collect();
         codes.sort_unstable();
@@ -336,6 +367,11 @@ mod tests {
         assert_eq!(of_answer(Some("InternalFailure"), 501).kind, Unsupported);
         assert_eq!(of_answer(Some("Unheard"), 503).kind, Unavailable);
         assert_eq!(of_answer(None, 404).kind, Unavailable);
+        for code in [None, Some("ValidationException"), Some("Unheard")] {
+            assert_eq!(of_answer(code, 413).kind, LimitExceeded);
+            assert_eq!(of_answer(code, 408).kind, TimedOut);
+            assert_eq!(of_answer(code, 504).kind, TimedOut);
+        }
         assert_eq!(of_answer(Some("Unheard"), 400).kind, InvalidInput);
         assert!(of_answer(Some("ExpiredTokenException"), 400).stale_login);
         assert!(!of_answer(Some("AccessDeniedException"), 400).stale_login);

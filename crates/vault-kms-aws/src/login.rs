@@ -21,7 +21,7 @@ use crate::error::{Fault, Shown, of_role};
 use crate::limit::ShortAnswers;
 
 /// STS takes web identity tokens of up to 20,000 characters; a file has a line break more.
-const MAX_TOKEN_LEN: usize = 20_480;
+pub(crate) const MAX_TOKEN_LEN: usize = 20_480;
 
 /// A client of STS; `base` is who asks, where that is asked.
 pub(crate) fn sts_client(

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use aws_sdk_kms::operation::re_encrypt::ReEncryptOutput;
 use aws_sdk_kms::primitives::Blob;
+use aws_smithy_async::future::timeout::Timeout;
 use vault_crypto_core::{
     Capabilities, Clock, CryptoError, DATA_KEY_LEN, DataKey, ErrorKind, HealthStatus, KeyId,
     KeyInfo, KeyVersion, KmsProvider, MAX_WRAP_LEN, Operation, Result, Scope, SecureBytes,
@@ -35,21 +36,29 @@ pub struct AwsKmsProvider {
 
 impl AwsKmsProvider {
     /// Prepares to ask. The first call logs in; until then nobody is asked, unless the region has to be found
-    /// out from the machine's metadata.
+    /// out from the machine's metadata, which takes at most the `call_timeout`.
     ///
     /// # Errors
-    /// `InvalidInput` for a setting that can never work.
+    /// `InvalidInput` for a setting that can never work; `TimedOut` where the machine does not tell its region in
+    /// time.
     pub async fn connect(config: AwsKmsConfig) -> Result<Self> {
         let (clock, patience) = (config.clock.clone(), config.call_timeout);
-        Ok(Self { connection: Connection::open(config).await?, clock, patience })
+        let opened = Timeout::new(Connection::open(config), clock.sleep(patience)).await;
+        let late = || {
+            CryptoError::new(ErrorKind::TimedOut, Operation::Configure).with_detail(
+                "the machine's metadata service did not tell the region in time; configure one",
+            )
+        };
+        Ok(Self { connection: opened.map_err(|_| late())??, clock, patience })
     }
 
-    /// Asks by a ready-made client. Of the configuration the clock and the time-outs are used: its `call_timeout`,
-    /// and the others where the client has none. The client's retries are turned off, because the decorators retry;
-    /// its credentials are kept as those of a login of ours are. All else is the client's.
+    /// Asks by a ready-made client. Of the configuration the clock, the generator and the time-outs are used: its
+    /// `call_timeout`, and the others where the client has none. The client's retries are turned off, because the
+    /// decorators retry; its credentials are kept as those of a login of ours are. All else is the client's.
     ///
     /// # Errors
-    /// `InvalidInput` for a setting that can never work.
+    /// `InvalidInput` for a setting that can never work, and for one that is the client's: credentials, a region,
+    /// endpoints, FIPS, dual stack, TLS roots, a proxy.
     pub fn with_client(client: aws_sdk_kms::Client, config: AwsKmsConfig) -> Result<Self> {
         let connection = Connection::with_client(&client, &config)?;
         Ok(Self { connection, clock: config.clock, patience: config.call_timeout })
@@ -163,7 +172,7 @@ impl AwsKmsProvider {
         let plaintext = answer.plaintext.map(|blob| SecureBytes::new(blob.into_inner()));
         let missing =
             || broken_answer(operation, key_id, "the service answers without the plaintext");
-        let plaintext = plaintext.ok_or_else(missing)?;
+        let plaintext = plaintext.filter(|bytes| !bytes.is_empty()).ok_or_else(missing)?;
         names::opened(operation, key_id, answer.key_id.as_deref())?;
         same_material(operation, key_id, version, answer.key_material_id.as_deref())?;
         Ok(plaintext)

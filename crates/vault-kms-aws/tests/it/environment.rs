@@ -1,6 +1,7 @@
 //! Logins of the SDK's default chain, which are read from variables, files, and services of the machine.
 
 use std::process::Command;
+use std::time::Duration;
 
 use vault_kms_aws::{AwsCredentials, AwsKmsConfig, AwsKmsProvider};
 use vault_testkit::proxy::{Answer, FaultProxy, HttpFault, Match};
@@ -18,6 +19,10 @@ async fn child(url: String) {
     let settings = AwsKmsConfig::new().with_credentials(login);
     let settings = match std::env::var("VAULTKIT_TEST_REGION") {
         Ok(region) => settings.with_region(region),
+        Err(_) => settings,
+    };
+    let settings = match std::env::var("VAULTKIT_TEST_CALL_MILLIS") {
+        Ok(millis) => settings.with_call_timeout(Duration::from_millis(millis.parse().unwrap())),
         Err(_) => settings,
     };
     // Without an address of its own the environment's is asked.
@@ -159,6 +164,22 @@ async fn a_region_that_is_configured_is_not_asked_for() {
     let told = in_an_environment(test, &variables);
     assert!(told.contains("I am arn:aws:iam::111111111111:root"), "{told}");
     assert_eq!(machine.calls().len(), 0, "{:#?}", machine.calls());
+}
+
+#[tokio::test]
+async fn a_region_that_the_machine_does_not_tell_is_not_waited_for_without_end() {
+    if let Ok(url) = std::env::var("VAULTKIT_TEST_CHILD") {
+        return child(url).await;
+    }
+    let test =
+        "it::environment::a_region_that_the_machine_does_not_tell_is_not_waited_for_without_end";
+    let machine = proxy();
+    machine.on(Match::any()).always().fault(HttpFault::Hang);
+    let url = machine.url();
+    let variables =
+        [("AWS_EC2_METADATA_SERVICE_ENDPOINT", &*url), ("VAULTKIT_TEST_CALL_MILLIS", "300")];
+    let told = in_an_environment(test, &variables);
+    assert!(told.contains("I am nobody: TimedOut") && told.contains("the region"), "{told}");
 }
 
 /// As in a pod: the token's file and the role stand in variables, and the SDK logs in.

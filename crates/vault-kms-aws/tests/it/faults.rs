@@ -73,6 +73,9 @@ async fn the_services_codes_have_their_kinds() {
         (501, "InternalFailure", ErrorKind::Unsupported),
         (400, "SomethingNew", ErrorKind::InvalidInput),
         (400, "com.amazonaws.kms#DisabledException", ErrorKind::KeyUnusable),
+        (413, "ValidationException", ErrorKind::LimitExceeded),
+        (408, "ValidationException", ErrorKind::TimedOut),
+        (504, "ServiceUnavailableException", ErrorKind::TimedOut),
     ];
     for (status, code, kind) in codes {
         proxy.on(on("GenerateDataKey")).fault(HttpFault::Answer(refusal(status, code)));
@@ -87,6 +90,31 @@ async fn the_services_codes_have_their_kinds() {
         let error = kms.decrypt(&key, &[7; 100], &context().scope).await.unwrap_err();
         assert_eq!((error.kind(), error.detail()), (ErrorKind::AuthenticationFailed, None));
     }
+}
+
+#[tokio::test]
+async fn a_refusal_in_words_that_are_not_the_services_is_somebody_elses() {
+    let (kms, key, proxy) = proxied().await;
+    for (status, kind) in [
+        (400, ErrorKind::Unavailable),
+        (403, ErrorKind::PermissionDenied),
+        (404, ErrorKind::Unavailable),
+        (408, ErrorKind::TimedOut),
+        (413, ErrorKind::LimitExceeded),
+        (429, ErrorKind::Throttled),
+        (504, ErrorKind::TimedOut),
+    ] {
+        let page = Answer::new(status).with_header("content-type", "text/html");
+        let page = page.with_body(format!("<html><body>{CANARY}</body></html>"));
+        proxy.on(on("Decrypt")).fault(HttpFault::Answer(page));
+        let error = kms.decrypt(&key, &[7; 100], &context().scope).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{status}: {error}");
+    }
+    // A wait that nobody means is not believed.
+    let slower = refusal(400, "ThrottlingException").with_header("retry-after", "999999999999");
+    proxy.on(on("Decrypt")).fault(HttpFault::Answer(slower));
+    let error = kms.decrypt(&key, &[7; 100], &context().scope).await.unwrap_err();
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(86_400)));
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use vault_kms_aws::aws_sdk_kms::{self, Client};
 use vault_kms_aws::{AssumeRole, AwsCredentials, AwsKmsConfig, AwsKmsProvider};
 use vault_testkit::proxy::{Answer, FaultProxy, HttpFault};
 use vault_testkit::redaction::SecretScan;
+use vault_testkit::tls::TestCa;
 
 use super::support::{
     ROLE, config, context, count, expired, fixed, local_stack, login, logins, new_key, on, proxy,
@@ -201,6 +202,26 @@ async fn a_ready_made_client_is_refused_with_settings_that_can_never_work() {
     let never = AwsKmsConfig::new().with_call_timeout(Duration::ZERO);
     let refused = AwsKmsProvider::with_client(ready_made("http://127.0.0.1:1"), never);
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+#[tokio::test]
+async fn a_ready_made_client_is_refused_with_settings_that_it_would_make_void() {
+    let settings = AwsKmsConfig::new;
+    let void = [
+        settings().with_credentials(fixed(&login())),
+        settings().with_region("us-east-1"),
+        settings().with_endpoint("https://kms.example"),
+        settings().with_sts_endpoint("https://sts.example"),
+        settings().with_fips(true),
+        settings().with_dual_stack(true),
+        settings().with_tls_roots(TestCa::new().ca_pem()),
+        settings().with_proxy("http://proxy.example"),
+    ];
+    for void in void {
+        let shown = format!("{void:?}");
+        let refused = AwsKmsProvider::with_client(ready_made("http://127.0.0.1:1"), void);
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidInput, "{shown}");
+    }
 }
 
 #[tokio::test]

@@ -5,14 +5,14 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::future::join_all;
 use vault_crypto_core::{Clock, ErrorKind, KeyId, KmsProvider, SystemClock};
-use vault_kms_aws::{AssumeRole, AwsKmsConfig, AwsKmsProvider};
+use vault_kms_aws::{AssumeRole, AwsCredentials, AwsKmsConfig, AwsKmsProvider};
 use vault_testkit::VirtualClock;
 use vault_testkit::proxy::{Answer, FaultProxy, HttpFault};
 use vault_testkit::servers::LocalKms;
 
 use super::support::{
-    DEADLINE, config, connect, context, count, expired, fixed, login, logins, new_key, on, proxied,
-    proxy, role, sts,
+    DEADLINE, ROLE, config, connect, context, count, expired, fixed, login, logins, new_key, on,
+    proxied, proxy, role, sts,
 };
 
 const CALLERS: usize = 50;
@@ -125,29 +125,91 @@ async fn credentials_that_are_refused_again_and_again_do_not_cost_a_login_each_t
     let (clock, kms) = by_hand(&proxy).await;
     let key = new_key(&kms).await;
     proxy.on(on("GenerateDataKey")).always().fault(expired());
-    for wanted in [2, 3] {
+    // The rests have a second, two, four, and up to half of each less.
+    for (millis, wanted) in [(0, 2), (500, 2), (500, 3), (1_000, 3), (1_000, 4), (2_000, 4)] {
+        clock.advance(Duration::from_millis(millis));
         assert_eq!(at_once(&kms, &key).await, [Some(ErrorKind::PermissionDenied); CALLERS]);
         assert_eq!(at_once(&kms, &key).await, [Some(ErrorKind::PermissionDenied); CALLERS]);
-        assert_eq!(logins(&proxy), wanted, "one a second");
-        clock.advance(Duration::from_secs(2));
+        assert_eq!(logins(&proxy), wanted, "{millis} ms later");
     }
     proxy.clear();
     kms.generate_data_key(&key, &context()).await.unwrap();
 }
 
+fn denied() -> HttpFault {
+    let no = "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>";
+    HttpFault::Answer(Answer::new(403).with_body(no))
+}
+
 #[tokio::test]
-async fn a_refused_login_is_not_asked_for_again_at_once() {
+async fn refused_logins_are_tried_again_more_and_more_seldom_until_one_is_taken() {
     let (_, key, _) = proxied().await;
     let proxy = proxy();
     let (clock, kms) = by_hand(&proxy).await;
-    let no = "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>";
-    proxy.on(sts()).fault(HttpFault::Answer(Answer::new(403).with_body(no)));
-    for _ in 0..5 {
+    proxy.on(sts()).always().fault(denied());
+    for (before, seconds) in [1, 2, 4, 8, 16, 32, 60, 60].into_iter().enumerate() {
+        let rest = Duration::from_secs(seconds);
+        for _ in 0..3 {
+            let error = kms.generate_data_key(&key, &context()).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+            assert_eq!(logins(&proxy), before + 1, "{seconds} s");
+            clock.advance(rest / 6);
+        }
+        clock.advance(rest / 2);
+    }
+    let before = logins(&proxy);
+    proxy.clear();
+    kms.generate_data_key(&key, &context()).await.unwrap();
+    // From the beginning again, once one was taken.
+    proxy.on(sts()).always().fault(denied());
+    clock.advance(Duration::from_secs(3_600));
+    for _ in 0..2 {
+        kms.generate_data_key(&key, &context()).await.unwrap_err();
+        kms.generate_data_key(&key, &context()).await.unwrap_err();
+        clock.advance(Duration::from_secs(2));
+    }
+    assert_eq!(logins(&proxy), before + 3);
+}
+
+#[tokio::test]
+async fn a_token_that_is_new_is_tried_at_once_after_one_that_was_refused() {
+    let (_, key, _) = proxied().await;
+    let proxy = proxy();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "old").unwrap();
+    let clock = VirtualClock::new();
+    clock.set_wall(SystemClock::new().now());
+    let web = AwsCredentials::web_identity(ROLE, &file).assume_role(role());
+    let settings = config(&proxy.url()).with_credentials(web);
+    let kms = connected(settings.with_clock(Arc::new(clock))).await;
+    proxy.on(sts()).fault(denied());
+    for _ in 0..3 {
         let error = kms.generate_data_key(&key, &context()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
     }
     assert_eq!(logins(&proxy), 1);
-    clock.advance(Duration::from_secs(2));
+    std::fs::write(&file, "eyJhbGciOiJub25lIn0.eyJzdWIiOiJwb2QifQ.c2ln").unwrap();
+    kms.generate_data_key(&key, &context()).await.unwrap();
+    assert_eq!(logins(&proxy), 3, "the token, and the role above it");
+}
+
+#[tokio::test]
+async fn sts_says_itself_when_it_wants_to_be_asked_again() {
+    let (_, key, _) = proxied().await;
+    let proxy = proxy();
+    let (clock, kms) = by_hand(&proxy).await;
+    let slower = "<ErrorResponse><Error><Code>Throttling</Code></Error></ErrorResponse>";
+    let slower = Answer::new(400).with_body(slower).with_header("retry-after", "30");
+    proxy.on(sts()).fault(HttpFault::Answer(slower));
+    for _ in 0..3 {
+        let error = kms.generate_data_key(&key, &context()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Throttled, "{error}");
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(30)));
+        clock.advance(Duration::from_secs(9));
+    }
+    assert_eq!(logins(&proxy), 1);
+    clock.advance(Duration::from_secs(9));
     kms.generate_data_key(&key, &context()).await.unwrap();
 }
 
@@ -224,6 +286,47 @@ async fn a_login_ahead_of_time_that_hangs_keeps_nobody_from_working() {
     assert_eq!(logins(&proxy), 2);
 }
 
+/// An answer of STS whose credentials end in ten years.
+fn for_years() -> HttpFault {
+    HttpFault::edit(|body| {
+        let text = String::from_utf8(std::mem::take(body)).unwrap();
+        let (before, rest) = text.split_once("<Expiration>").unwrap();
+        let (_, after) = rest.split_once("</Expiration>").unwrap();
+        *body = format!("{before}<Expiration>2126-01-01T00:00:00Z</Expiration>{after}").into();
+    })
+}
+
+#[tokio::test]
+async fn a_login_ahead_of_time_that_takes_longer_is_ended_by_those_who_call_meanwhile() {
+    let far = proxy();
+    let near = FaultProxy::start(far.url().as_str()).unwrap();
+    let (clock, kms) = by_hand(&near).await;
+    let key = new_key(&kms).await;
+    clock.advance(Duration::from_secs(3_400));
+    far.on(sts()).fault(for_years());
+    near.on(sts()).fault(HttpFault::Latency(Duration::from_millis(1_500)));
+    let context = context();
+    let renewing = kms.generate_data_key(&key, &context);
+    let a_second = async {
+        while logins(&near) < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        clock.advance(Duration::from_secs(1));
+    };
+    let (first, ()) = tokio::join!(renewing, a_second);
+    first.unwrap();
+    let calls = async {
+        loop {
+            kms.generate_data_key(&key, &context).await.unwrap();
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(2), calls).await.is_err());
+    // Were it not over by now, there would be another.
+    clock.advance(Duration::from_secs(61));
+    kms.generate_data_key(&key, &context).await.unwrap();
+    assert_eq!(logins(&near), 2);
+}
+
 #[tokio::test]
 async fn with_new_credentials_those_below_are_new_too() {
     let proxy = proxy();
@@ -275,8 +378,7 @@ async fn hundreds_of_callers_of_a_cold_provider_are_served_by_one_login() {
 async fn a_provider_that_may_not_log_in_is_not_healthy() {
     let proxy = proxy();
     let kms = connected(with_role(&proxy)).await;
-    let no = "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>";
-    proxy.on(sts()).fault(HttpFault::Answer(Answer::new(403).with_body(no)));
+    proxy.on(sts()).fault(denied());
     let health = kms.health_check().await.unwrap();
     assert!(!health.healthy && health.message.contains("trust policy"), "{health:?}");
 }

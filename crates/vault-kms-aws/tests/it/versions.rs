@@ -140,13 +140,19 @@ async fn an_answer_that_lacks_what_it_must_have_is_worth_asking_again() {
             assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Unavailable, "{operation} {field}");
         }
     }
-    // A data key of another length is none.
-    proxy.on(on("GenerateDataKey")).fault(HttpFault::edit(|body| {
-        let text = String::from_utf8(std::mem::take(body)).unwrap();
-        let (before, rest) = text.split_once("\"Plaintext\"").unwrap();
-        let (_, after) = rest.trim_start_matches([':', ' ', '"']).split_once('"').unwrap();
-        *body = format!("{before}\"Plaintext\": \"BwcHBwcHBwc=\"{after}").into_bytes();
-    }));
+    // A data key of another length is none, and nothing is no plaintext.
+    let plaintext = |new: &'static str| {
+        HttpFault::edit(move |body| {
+            let text = String::from_utf8(std::mem::take(body)).unwrap();
+            let (before, rest) = text.split_once("\"Plaintext\"").unwrap();
+            let (_, after) = rest.trim_start_matches([':', ' ', '"']).split_once('"').unwrap();
+            *body = format!("{before}\"Plaintext\": \"{new}\"{after}").into_bytes();
+        })
+    };
+    proxy.on(on("Decrypt")).fault(plaintext(""));
+    let error = kms.decrypt_data_key(data_key.wrapped(), &context()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    proxy.on(on("GenerateDataKey")).fault(plaintext("BwcHBwcHBwc="));
     let error = kms.generate_data_key(&key, &context()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     assert!(error.to_string().contains("32 bytes"), "{error}");
