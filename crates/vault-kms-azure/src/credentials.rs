@@ -2,9 +2,13 @@
 //!
 //! Left to others: when to log in, and the token's life (`login`).
 
+use std::ffi::OsStr;
 use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use azure_core::Value;
 use azure_core::base64::decode_url_safe;
 use azure_core::credentials::{Secret, TokenCredential};
@@ -16,9 +20,13 @@ use azure_identity::{
     UserAssignedId, WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
 };
 use vault_crypto_core::SecureString;
+use zeroize::Zeroizing;
 
 use crate::error::login::Door;
 
+/// The file of a federated token, and how many bytes of it are looked at.
+const TOKEN_FILE: &str = "AZURE_FEDERATED_TOKEN_FILE";
+const MAX_TOKEN_LEN: u64 = 1 << 16;
 /// Longest claim of a token that is shown.
 const MAX_CLAIM_LEN: usize = 256;
 
@@ -56,6 +64,15 @@ impl AzureCredentials {
             Self::ClientSecret { .. } => Door::ClientSecret,
             Self::Cli => Door::Cli,
             Self::Injected(_) => Door::Injected,
+        }
+    }
+
+    /// What tells these credentials from those before where they can change by themselves: a federated token's
+    /// file is written anew by whoever gives it.
+    pub(crate) fn proof(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::WorkloadIdentity => proof_in(&std::env::var_os(TOKEN_FILE)?),
+            _ => None,
         }
     }
 
@@ -109,6 +126,13 @@ impl fmt::Debug for AzureCredentials {
     }
 }
 
+/// A digest of the file's beginning.
+fn proof_in(file: &OsStr) -> Option<Vec<u8>> {
+    let mut token = Zeroizing::new(Vec::new());
+    File::open(file).ok()?.take(MAX_TOKEN_LEN).read_to_end(&mut token).ok()?;
+    Some(digest(&SHA256, &token).as_ref().to_vec())
+}
+
 /// Whom a token names: its application, object and user, as the token itself says.
 pub(crate) fn principal(token: &str) -> Option<String> {
     let claims = decode_url_safe(token.split('.').nth(1)?).ok()?;
@@ -146,6 +170,19 @@ mod tests {
             assert_eq!(principal(&token(strange)), None);
         }
         assert_eq!(principal("opaque"), None);
+    }
+
+    #[test]
+    fn a_federated_token_that_was_replaced_is_another_proof() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        assert_eq!(proof_in(file.as_os_str()), None);
+        std::fs::write(&file, "one").unwrap();
+        let one = proof_in(file.as_os_str());
+        std::fs::write(&file, "one").unwrap();
+        assert_eq!(proof_in(file.as_os_str()), one);
+        std::fs::write(&file, "two").unwrap();
+        assert!(one.is_some() && proof_in(file.as_os_str()) != one);
     }
 
     #[test]

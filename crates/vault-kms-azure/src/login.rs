@@ -20,7 +20,7 @@ use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions}
 use azure_core::error::ErrorKind as SdkErrorKind;
 use azure_core::http::ClientOptions;
 use futures_util::future::{BoxFuture, FutureExt as _, Shared};
-use vault_crypto_core::Clock;
+use vault_crypto_core::{Clock, RandomSource};
 
 use crate::client::within;
 use crate::credentials::AzureCredentials;
@@ -32,11 +32,13 @@ const AHEAD: Duration = Duration::from_secs(5 * 60);
 const MIN_LIFE: Duration = Duration::from_secs(10);
 /// Longest life that is believed.
 const MAX_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
-/// After a failure that passes by itself nobody tries again for so long.
+/// A renewal that failed is not tried again for so long, while the token lives. Who has none tries at once, unless
+/// the service says when.
 const REST: Duration = Duration::from_millis(100);
 /// After a refusal, doubled with each one that follows; and how soon a token that the vault never took is replaced.
 const REST_REFUSED: Duration = Duration::from_secs(1);
-const MAX_REST: Duration = Duration::from_secs(32);
+/// Longest of the doubled ones, and the longest that a service which is not ready is left alone.
+const MAX_REST: Duration = Duration::from_secs(60);
 
 type Outcome = Result<AccessToken, Fault>;
 type Running = Shared<BoxFuture<'static, Outcome>>;
@@ -53,6 +55,7 @@ struct Source {
     credentials: Arc<AzureCredentials>,
     options: ClientOptions,
     clock: Arc<dyn Clock>,
+    random: Arc<dyn RandomSource>,
     limit: Duration,
 }
 
@@ -84,7 +87,18 @@ struct Failed {
     scope: String,
     fault: Fault,
     at: Duration,
-    in_a_row: u32,
+    rest: Duration,
+    refusals: u32,
+    /// Of the credentials that were refused.
+    proof: Option<Vec<u8>>,
+}
+
+/// A login that has ended.
+struct Ended {
+    number: u64,
+    scope: String,
+    at: Duration,
+    proof: Option<Vec<u8>>,
 }
 
 /// What somebody who asks for a token gets.
@@ -101,9 +115,10 @@ impl Login {
         credentials: Arc<AzureCredentials>,
         options: ClientOptions,
         clock: Arc<dyn Clock>,
+        random: Arc<dyn RandomSource>,
         limit: Duration,
     ) -> Self {
-        let source = Source { credentials, options, clock, limit };
+        let source = Source { credentials, options, clock, random, limit };
         Self { source: Arc::new(source), state: Arc::default() }
     }
 
@@ -152,8 +167,6 @@ impl Login {
     fn give(&self, scope: &str) -> Given {
         let now = self.now();
         let mut state = lock(&self.state);
-        let rests = state.failed.as_ref().filter(|failed| failed.scope == scope);
-        let rest = rests.and_then(|failed| failed.rest(now));
         let long = REST_REFUSED.min(self.source.limit / 4);
         let running = state.attempt.as_ref().filter(|attempt| attempt.scope == scope);
         let running = running.map(|attempt| (attempt.running.clone(), now >= attempt.since + long));
@@ -162,11 +175,14 @@ impl Login {
             && kept.lives_at(now)
         {
             let token = kept.token.clone();
-            if kept.ends_soon(now) && running.is_none() && rest.is_none() {
+            let renewed = running.is_some() || state.rest(scope, now, REST).is_some();
+            if kept.ends_soon(now) && !renewed {
                 drop(self.begin(&mut state, scope));
             }
             return Given::Token(token);
         }
+        let rest = state.rest(scope, now, Duration::ZERO);
+        let rest = rest.filter(|_| !self.source.has_others_than(&state));
         match (running, rest) {
             (Some((running, old)), _) => Given::Wait(running, old),
             (None, Some(fault)) => Given::Failure(fault),
@@ -181,6 +197,7 @@ impl Login {
         let (source, kept) = (Arc::clone(&self.source), Arc::downgrade(&self.state));
         let (asked, since) = (scope.to_owned(), self.now());
         let login = async move {
+            let proof = source.credentials.proof();
             // The SDK panics at some answers, and with it everybody would who waits for this login.
             let asking = AssertUnwindSafe(source.ask(&asked)).catch_unwind();
             let outcome = match within(&*source.clock, source.limit, asking).await {
@@ -190,7 +207,7 @@ impl Login {
             };
             // Somebody may look at it long after its time was over.
             let at = source.clock.monotonic().min(since.saturating_add(source.limit));
-            source.note(&kept, (number, asked, at), &outcome);
+            source.note(&kept, Ended { number, scope: asked, at, proof }, &outcome);
             outcome
         };
         let running = login.boxed().shared();
@@ -218,13 +235,15 @@ impl Source {
         Ok(token)
     }
 
-    /// Keeps the outcome of the attempt `number` for `scope`, which ended `at`.
-    fn note(
-        &self,
-        state: &Weak<Mutex<State>>,
-        (number, scope, at): (u64, String, Duration),
-        outcome: &Outcome,
-    ) {
+    /// Whether there are other credentials than those that were refused.
+    fn has_others_than(&self, state: &State) -> bool {
+        let refused = state.failed.as_ref().filter(|failed| !failed.fault.is_passing());
+        refused.is_some_and(|refused| refused.proof != self.credentials.proof())
+    }
+
+    /// Keeps the outcome of a login.
+    fn note(&self, state: &Weak<Mutex<State>>, ended: Ended, outcome: &Outcome) {
+        let Ended { number, scope, at, proof } = ended;
         let Some(state) = state.upgrade() else { return };
         let (now, wall) = (self.clock.monotonic(), self.clock.now());
         let mut state = lock(&state);
@@ -240,11 +259,29 @@ impl Source {
                 state.failed = None;
             }
             Err(fault) => {
-                let before = state.failed.as_ref().filter(|failed| failed.scope == scope);
-                let in_a_row = before.map_or(0, |failed| failed.in_a_row).saturating_add(1);
-                state.failed = Some(Failed { scope, fault: fault.clone(), at, in_a_row });
+                let same = |failed: &&Failed| failed.scope == scope && failed.proof == proof;
+                let before = state.failed.as_ref().filter(same);
+                let mut refusals = before.map_or(0, |failed| failed.refusals);
+                let told = fault.wait().unwrap_or_default();
+                let rest = if fault.is_passing() {
+                    told.min(MAX_REST)
+                } else {
+                    refusals = refusals.saturating_add(1);
+                    self.back_off(refusals).max(told)
+                };
+                let fault = fault.clone();
+                state.failed = Some(Failed { scope, fault, at, rest, refusals, proof });
             }
         }
+    }
+
+    /// Up to half of it is left out at random: who was refused together does not come back together.
+    fn back_off(&self, refusals: u32) -> Duration {
+        let doubled = REST_REFUSED.saturating_mul(1 << refusals.saturating_sub(1).min(6));
+        let mut drawn = [0; 4];
+        // A generator that fails costs this alone.
+        let part = self.random.fill(&mut drawn).map_or(0, |()| u32::from_be_bytes(drawn));
+        doubled.min(MAX_REST).mul_f64(1.0 - f64::from(part) / f64::from(u32::MAX) / 2.0)
     }
 }
 
@@ -258,17 +295,14 @@ impl Kept {
     }
 }
 
-impl Failed {
-    /// The failure, with how long it still holds; `None` when it is time to try again.
-    fn rest(&self, now: Duration) -> Option<Fault> {
-        let rest = if self.fault.is_passing() {
-            self.fault.wait().unwrap_or_default().clamp(REST, MAX_REST)
-        } else {
-            let doubled = 1_u32.checked_shl(self.in_a_row - 1).unwrap_or(u32::MAX);
-            REST_REFUSED.saturating_mul(doubled).min(MAX_REST)
-        };
-        let left = (self.at + rest).checked_sub(now).filter(|left| !left.is_zero())?;
-        Some(self.fault.clone().again_after(left))
+impl State {
+    /// The last login's failure, with how long it still holds and that at `least`; `None` when it is time to try
+    /// again.
+    fn rest(&self, scope: &str, now: Duration, least: Duration) -> Option<Fault> {
+        let failed = self.failed.as_ref().filter(|failed| failed.scope == scope)?;
+        let end = failed.at + failed.rest.max(least);
+        let left = end.checked_sub(now).filter(|left| !left.is_zero())?;
+        Some(failed.fault.clone().again_after(left))
     }
 }
 

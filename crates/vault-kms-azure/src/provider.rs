@@ -187,7 +187,8 @@ impl fmt::Debug for AzureKmsProvider {
 fn login_of(config: &AzureKmsConfig) -> Result<Login> {
     let (options, clock) = (client::login_options(config)?, Arc::clone(&config.clock));
     let credentials = Arc::clone(&config.credentials);
-    Ok(Login::new(credentials, options, clock, config.call_timeout))
+    let random = Arc::clone(&config.random);
+    Ok(Login::new(credentials, options, clock, random, config.call_timeout))
 }
 
 fn date_of(headers: &Headers) -> Option<SystemTime> {

@@ -108,6 +108,7 @@ const TABLE: &[(u64, &str, ErrorKind, &str)] = &[
     ),
 ];
 const NOT_READY: &str = "the login service failed or is not ready";
+const BETWEEN: &str = "something between here and the login service refuses this, not the service";
 
 /// An answer of the login service that is no success.
 pub(crate) fn refused(
@@ -119,6 +120,9 @@ pub(crate) fn refused(
 ) -> Fault {
     let (code, kind, says) = match (door, status) {
         (_, 408 | 504) => ("", ErrorKind::TimedOut, "the login service did not answer in time"),
+        (_, 413) => {
+            ("", ErrorKind::LimitExceeded, "the request is too large for the login service")
+        }
         (_, 429) => ("", ErrorKind::Throttled, "the login service asks for fewer requests"),
         // It says so while it starts, and while it is brought up to date:
         // https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#error-handling
@@ -127,15 +131,28 @@ pub(crate) fn refused(
             ErrorKind::Unavailable,
             "the machine's metadata service is not ready; it takes up to 70 s",
         ),
-        (_, 400..500) => number_of(body)
-            .and_then(|number| TABLE.iter().find(|(of, ..)| *of == number))
-            .map_or(("", ErrorKind::PermissionDenied, door.refused()), |(_, code, kind, says)| {
-                (*code, *kind, *says)
-            }),
+        (_, 401 | 403) => of_refusal(door, body),
+        (_, 400..500) if is_own(door, body) => of_refusal(door, body),
+        (_, 400..500) => ("", ErrorKind::Unavailable, BETWEEN),
         _ => ("", ErrorKind::Unavailable, NOT_READY),
     };
     let retry_after = table::retry_after(headers, clock);
     Fault { status: Some(status), code, retry_after, ..failed(kind, says) }
+}
+
+fn of_refusal(door: Door, body: &[u8]) -> (&'static str, ErrorKind, &'static str) {
+    let row = number_of(body).and_then(|number| TABLE.iter().find(|(of, ..)| *of == number));
+    row.map_or(("", ErrorKind::PermissionDenied, door.refused()), |(_, code, kind, says)| {
+        (*code, *kind, *says)
+    })
+}
+
+/// Whether the service itself says no: with an `error` (RFC 6749 section 5.2), or as App Service's does,
+/// <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>.
+fn is_own(door: Door, body: &[u8]) -> bool {
+    let Ok(told) = from_json::<_, Value>(body) else { return false };
+    let local = door == Door::ManagedIdentity && told.get("statusCode").is_some();
+    local || told.get("error").is_some_and(|error| error.is_string())
 }
 
 /// The first of `error_codes` (RFC 6749 section 5.2, with Entra's additions).
@@ -260,10 +277,12 @@ mod tests {
             (ManagedIdentity, 410, ErrorKind::Unavailable),
             (ManagedIdentity, 429, ErrorKind::Throttled),
             (ManagedIdentity, 500, ErrorKind::Unavailable),
-            (ManagedIdentity, 400, ErrorKind::PermissionDenied),
-            (ClientSecret, 404, ErrorKind::PermissionDenied),
-            (ClientSecret, 400, ErrorKind::PermissionDenied),
+            (ManagedIdentity, 400, ErrorKind::Unavailable),
+            (ClientSecret, 404, ErrorKind::Unavailable),
+            (ClientSecret, 400, ErrorKind::Unavailable),
+            (ClientSecret, 413, ErrorKind::LimitExceeded),
             (WorkloadIdentity, 401, ErrorKind::PermissionDenied),
+            (ClientSecret, 403, ErrorKind::PermissionDenied),
         ] {
             for body in ["", "<html>", "{}", r#"{"error_codes":[]}"#, r#"{"error_codes":"x"}"#] {
                 let fault = told(door, status, body);
@@ -277,11 +296,27 @@ mod tests {
     }
 
     #[test]
+    fn only_the_services_own_words_are_a_refusal() {
+        use Door::{ClientSecret, ManagedIdentity};
+        let of_app_service = r#"{"statusCode":400,"message":"No such identity"}"#;
+        for (door, body, kind) in [
+            (ClientSecret, r#"{"error":"invalid_client"}"#, ErrorKind::PermissionDenied),
+            (ManagedIdentity, r#"{"error":"invalid_request"}"#, ErrorKind::PermissionDenied),
+            (ManagedIdentity, of_app_service, ErrorKind::PermissionDenied),
+            (ClientSecret, of_app_service, ErrorKind::Unavailable),
+            (ClientSecret, r#"{"error":{"code":"x"}}"#, ErrorKind::Unavailable),
+        ] {
+            assert_eq!(told(door, 400, body).kind, kind, "{door:?} {body}");
+        }
+    }
+
+    #[test]
     fn a_number_of_entra_says_what_to_do() {
         let expired = told(Door::ClientSecret, 401, r#"{"error_codes":[7000222]}"#);
         assert_eq!(expired.kind, ErrorKind::PermissionDenied);
         assert!(expired.to_string().contains("expired"), "{expired}");
-        let passing = told(Door::ClientSecret, 400, r#"{"error_codes":[90033]}"#);
+        let passing = r#"{"error":"temporarily_unavailable","error_codes":[90033]}"#;
+        let passing = told(Door::ClientSecret, 400, passing);
         assert_eq!(passing.kind, ErrorKind::Unavailable);
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use vault_crypto_core::ErrorKind;
-use vault_testkit::VirtualClock;
+use vault_testkit::{FailingRandom, SeededRandom, VirtualClock};
 
 use super::*;
 
@@ -25,7 +25,10 @@ enum Does {
     /// One that says it was over before it began.
     AnswerDead,
     Refuse,
+    /// With the wait that the service asks for.
+    RefuseFor(u64),
     Fail,
+    FailFor(u64),
     Hang,
 }
 
@@ -43,10 +46,20 @@ impl TokenCredential for Service {
             Does::Answer => token(self.clock.now() + HOUR),
             Does::AnswerDead => token(self.clock.now() - HOUR),
             Does::Refuse => Err(azure_core::Error::with_message(SdkErrorKind::Credential, "no")),
+            Does::RefuseFor(wait) => Err(answered(401, wait)),
+            Does::FailFor(wait) => Err(answered(429, wait)),
             Does::Fail => Err(azure_core::Error::with_message(SdkErrorKind::Connection, "down")),
             Does::Hang => std::future::pending().await,
         }
     }
+}
+
+fn answered(status: u16, wait: u64) -> azure_core::Error {
+    let mut headers = azure_core::http::headers::Headers::new();
+    headers.insert(azure_core::http::headers::RETRY_AFTER, wait.to_string());
+    let clock = VirtualClock::new();
+    let fault = login::refused(login::Door::ClientSecret, status, &headers, b"", &clock);
+    azure_core::Error::new(SdkErrorKind::Credential, fault)
 }
 
 struct World {
@@ -56,13 +69,19 @@ struct World {
 }
 
 impl World {
+    /// Without jitter: its generator fails.
     fn new() -> Self {
+        Self::with(FailingRandom::new())
+    }
+
+    fn with(random: impl RandomSource + 'static) -> Self {
         let clock = VirtualClock::new();
         let (asked, does) = (AtomicUsize::new(0), Mutex::new(Does::Answer));
         let service = Arc::new(Service { clock: clock.clone(), asked, does });
         let credentials = Arc::new(AzureCredentials::Injected(service.clone()));
         let options = ClientOptions::default();
-        let login = Login::new(credentials, options, Arc::new(clock.clone()), LIMIT);
+        let login =
+            Login::new(credentials, options, Arc::new(clock.clone()), Arc::new(random), LIMIT);
         Self { clock, service, login }
     }
 
@@ -175,7 +194,7 @@ fn a_thousand_callers_without_a_token_make_one_login_even_if_the_first_of_them_i
 fn those_who_queue_behind_a_refusal_get_it_too_and_it_is_asked_again_ever_more_seldom() {
     let world = World::new();
     world.set(Does::Refuse);
-    for (logins, rest) in [1, 2, 4, 8, 16, 32, 32].into_iter().enumerate() {
+    for (logins, rest) in [1, 2, 4, 8, 16, 32, 60, 60].into_iter().enumerate() {
         for _ in 0..100 {
             assert_eq!(world.token().unwrap_err().kind, ErrorKind::PermissionDenied);
         }
@@ -184,15 +203,78 @@ fn those_who_queue_behind_a_refusal_get_it_too_and_it_is_asked_again_ever_more_s
     }
     world.set(Does::Answer);
     assert!(world.token().is_ok());
-    world.set(Does::Fail);
+    // And from the beginning after a success.
+    world.set(Does::Refuse);
     world.clock.advance(HOUR);
-    assert_eq!(world.token().unwrap_err().kind, ErrorKind::Unavailable);
-    let fault = world.token().unwrap_err();
-    assert_eq!((fault.kind, fault.wait()), (ErrorKind::Unavailable, Some(REST)));
-    assert_eq!(world.logins(), 9);
+    assert_eq!(world.token().unwrap_err().wait(), None);
+    assert_eq!(world.token().unwrap_err().wait(), Some(REST_REFUSED));
+}
+
+#[test]
+fn outages_are_not_remembered_but_where_the_service_says_when() {
+    let world = World::new();
+    world.set(Does::Fail);
+    for logins in 1..10 {
+        assert_eq!(world.token().unwrap_err().kind, ErrorKind::Unavailable);
+        assert_eq!(world.logins(), logins);
+    }
+    world.set(Does::FailFor(7));
+    world.token().unwrap_err();
     world.set(Does::Answer);
+    let fault = world.token().unwrap_err();
+    assert_eq!((fault.kind, fault.wait()), (ErrorKind::Throttled, Some(Duration::from_secs(7))));
+    world.clock.advance(Duration::from_secs(7));
+    assert!(world.token().is_ok());
+    // Nobody is left alone for a day.
+    world.clock.advance(HOUR);
+    world.set(Does::FailFor(86_400));
+    world.token().unwrap_err();
+    world.set(Does::Answer);
+    world.clock.advance(MAX_REST);
+    assert!(world.token().is_ok());
+}
+
+#[test]
+fn a_renewal_that_fails_is_not_repeated_with_every_call() {
+    let world = World::new();
+    world.token().unwrap();
+    world.clock.advance(HOUR - Duration::from_secs(60));
+    world.set(Does::Fail);
+    for _ in 0..100 {
+        assert_eq!(world.token().unwrap(), "token-1");
+    }
+    assert_eq!(world.logins(), 2);
     world.clock.advance(REST);
-    assert!(world.token().is_ok(), "what passes by itself is asked again soon");
+    world.token().unwrap();
+    assert_eq!(world.logins(), 3);
+}
+
+#[test]
+fn a_service_that_refuses_may_ask_for_a_longer_wait() {
+    let world = World::new();
+    world.set(Does::RefuseFor(20));
+    world.token().unwrap_err();
+    world.clock.advance(Duration::from_secs(19));
+    assert_eq!(world.token().unwrap_err().wait(), Some(Duration::from_secs(1)));
+    assert_eq!(world.logins(), 1);
+    world.clock.advance(Duration::from_secs(1));
+    world.token().unwrap_err();
+    assert_eq!(world.logins(), 2);
+}
+
+#[test]
+fn who_was_refused_together_does_not_come_back_together() {
+    let waits: std::collections::BTreeSet<Duration> = (0..32)
+        .map(|seed| {
+            let world = World::with(SeededRandom::new(seed));
+            world.set(Does::Refuse);
+            world.token().unwrap_err();
+            world.token().unwrap_err().wait().unwrap()
+        })
+        .collect();
+    assert!(waits.len() > 30, "{waits:?}");
+    let half = REST_REFUSED / 2;
+    assert!(waits.iter().all(|wait| (half..=REST_REFUSED).contains(wait)), "{waits:?}");
 }
 
 #[test]

@@ -6,10 +6,13 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
-use vault_crypto_core::{Clock as _, KmsProvider as _, SystemClock};
+use vault_crypto_core::{Clock as _, ErrorKind, KmsProvider as _, SystemClock};
 use vault_kms_azure::{AzureCloud, AzureCredentials, AzureKmsConfig, AzureKmsProvider};
+
+use vault_testkit::VirtualClock;
 
 use super::support::{World, context};
 
@@ -45,16 +48,26 @@ async fn parent(
     Some(())
 }
 
-/// In that process: logs in, asks who it is and uses the key.
-async fn child(credentials: AzureCredentials) {
-    let var = |name: &str| std::env::var(name).unwrap();
+fn var(name: &str) -> String {
+    std::env::var(name).unwrap()
+}
+
+/// In that process.
+fn config(credentials: AzureCredentials) -> AzureKmsConfig {
     let url = var(CHILD);
     let host = url.strip_prefix("https://").unwrap().to_owned();
-    let config = AzureKmsConfig::new(url, credentials)
+    AzureKmsConfig::new(url, credentials)
         .with_cloud(AzureCloud::Custom { authority: var("VAULTKIT_TEST_AUTHORITY") })
         .with_tls_roots(std::fs::read(var("VAULTKIT_TEST_CA")).unwrap())
-        .with_resolved(host, var("VAULTKIT_TEST_ADDR").parse().unwrap());
-    let kms = AzureKmsProvider::connect(config).await.unwrap();
+        .with_resolved(host, var("VAULTKIT_TEST_ADDR").parse().unwrap())
+}
+
+async fn child(credentials: AzureCredentials) {
+    uses_a_key(&AzureKmsProvider::connect(config(credentials)).await.unwrap()).await;
+}
+
+/// In that process: logs in, asks who it is and uses the key.
+async fn uses_a_key(kms: &AzureKmsProvider) {
     let data_key = kms.generate_data_key(&"app".into(), &context()).await.unwrap();
     let opened = kms.decrypt_data_key(data_key.wrapped(), &context()).await.unwrap();
     assert_eq!(&opened, data_key.plaintext());
@@ -76,6 +89,35 @@ async fn a_workload_identity_logs_in_with_its_file() {
     });
     if parent.await.is_none() {
         child(AzureCredentials::WorkloadIdentity).await;
+    }
+}
+
+#[tokio::test]
+async fn a_federated_token_that_was_replaced_is_tried_at_once_after_a_refusal() {
+    let again =
+        "it::environment::a_federated_token_that_was_replaced_is_tried_at_once_after_a_refusal";
+    let parent = parent(again, |world, folder| {
+        let file = folder.join("token");
+        std::fs::write(&file, "e30.e30.e30").unwrap();
+        vec![
+            ("AZURE_TENANT_ID", world.fake.tenant().to_owned()),
+            ("AZURE_CLIENT_ID", world.fake.client_id().to_owned()),
+            ("AZURE_FEDERATED_TOKEN_FILE", file.display().to_string()),
+            ("VAULTKIT_TEST_TOKEN", world.fake.federated_token()),
+        ]
+    });
+    if parent.await.is_none() {
+        // Its time stands still, so no wait is ever over.
+        let clock = VirtualClock::new();
+        clock.set_wall(SystemClock::new().now());
+        let config = config(AzureCredentials::WorkloadIdentity).with_clock(Arc::new(clock));
+        let kms = AzureKmsProvider::connect(config).await.unwrap();
+        for _ in 0..3 {
+            let error = kms.describe_key(&"app".into()).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+        }
+        std::fs::write(var("AZURE_FEDERATED_TOKEN_FILE"), var("VAULTKIT_TEST_TOKEN")).unwrap();
+        uses_a_key(&kms).await;
     }
 }
 
