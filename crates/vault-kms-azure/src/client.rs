@@ -39,17 +39,17 @@ pub(crate) fn key_options(
 
 /// What logins go over. Their time is limited as a whole by who logs in: an answer that nobody has looked at
 /// yet is not late.
-pub(crate) fn login_options(config: &AzureKmsConfig) -> Result<ClientOptions> {
+pub(crate) fn login_options(
+    config: &AzureKmsConfig,
+    credentials: &AzureCredentials,
+) -> Result<ClientOptions> {
     let builder = builder(config)?;
     // The metadata service is on this very machine, and speaks plain HTTP there.
-    let local = matches!(*config.credentials, AzureCredentials::ManagedIdentity { .. });
+    let local = matches!(credentials, AzureCredentials::ManagedIdentity { .. });
     let builder = if local { builder.no_proxy() } else { builder.https_only(true) };
     let http = builder.build().map_err(|_| unusable_settings())?;
     let clock = Arc::clone(&config.clock);
-    Ok(client_options(
-        config,
-        LoginTransport::new(Wire::new(http), config.credentials.door(), clock),
-    ))
+    Ok(client_options(config, LoginTransport::new(Wire::new(http), credentials.door(), clock)))
 }
 
 fn client_options(config: &AzureKmsConfig, transport: impl HttpClient + 'static) -> ClientOptions {
@@ -71,10 +71,7 @@ fn client_options(config: &AzureKmsConfig, transport: impl HttpClient + 'static)
 }
 
 fn builder(config: &AzureKmsConfig) -> Result<reqwest::ClientBuilder> {
-    let waits = [config.connect_timeout, config.read_timeout, config.call_timeout];
-    if waits.contains(&Duration::ZERO) {
-        return Err(invalid("a time-out of nothing lets no call succeed"));
-    }
+    config.check()?;
     let mut builder = reqwest::Client::builder()
         .tls_backend_rustls()
         .redirect(reqwest::redirect::Policy::none())

@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vault_crypto_core::{Clock, RandomSource, SystemClock, SystemRandom};
+use vault_crypto_core::{Clock, RandomSource, Result, SystemClock, SystemRandom};
 
+use crate::client::invalid;
 use crate::credentials::AzureCredentials;
 
 /// The cloud that a vault is in: where logins go.
@@ -33,7 +34,8 @@ pub enum AzureCloud {
 #[non_exhaustive]
 pub struct AzureKmsConfig {
     pub(crate) vault_url: String,
-    pub(crate) credentials: Arc<AzureCredentials>,
+    /// `None` beside a client that logs in by itself.
+    pub(crate) credentials: Option<Arc<AzureCredentials>>,
     pub(crate) cloud: AzureCloud,
     pub(crate) connect_timeout: Duration,
     pub(crate) read_timeout: Duration,
@@ -54,9 +56,16 @@ impl AzureKmsConfig {
     /// The vault at `vault_url` (`https://name.vault.azure.net`), with this login.
     #[must_use]
     pub fn new(vault_url: impl Into<String>, credentials: AzureCredentials) -> Self {
+        Self { credentials: Some(Arc::new(credentials)), ..Self::for_client(vault_url) }
+    }
+
+    /// For [`with_client`](crate::AzureKmsProvider::with_client) with a client of that vault: it has a login, a
+    /// cloud, roots, addresses and a proxy of its own.
+    #[must_use]
+    pub fn for_client(vault_url: impl Into<String>) -> Self {
         Self {
             vault_url: vault_url.into(),
-            credentials: Arc::new(credentials),
+            credentials: None,
             cloud: AzureCloud::Public,
             connect_timeout: Duration::from_secs(5),
             read_timeout: Duration::from_secs(10),
@@ -72,6 +81,28 @@ impl AzureKmsConfig {
             clock: Arc::new(SystemClock::new()),
             random: Arc::new(SystemRandom::new()),
         }
+    }
+
+    /// Time-outs that let no call succeed.
+    pub(crate) fn check(&self) -> Result<()> {
+        let waits = [self.connect_timeout, self.read_timeout, self.call_timeout];
+        if waits.contains(&Duration::ZERO) {
+            return Err(invalid("a time-out of nothing lets no call succeed"));
+        }
+        Ok(())
+    }
+
+    /// Settings that a ready client would leave unheard.
+    pub(crate) fn check_beside_client(&self) -> Result<()> {
+        self.check()?;
+        let login = self.credentials.is_some() || self.cloud != AzureCloud::Public;
+        let way = self.roots.is_some() || self.proxy.is_some() || !self.resolved.is_empty();
+        if login || way || !self.verify_challenge {
+            return Err(invalid(
+                "a ready client has its own login, cloud, roots, addresses, proxy and checks; begin with AzureKmsConfig::for_client",
+            ));
+        }
+        Ok(())
     }
 
     /// The cloud to log in to. The default is the public one.

@@ -50,14 +50,16 @@ pub struct AzureKmsProvider {
     #[cfg(feature = "admin")]
     pub(crate) hsm_keys: bool,
     random: Arc<dyn RandomSource>,
-    login: Login,
+    /// `None` if the client logs in by itself.
+    login: Option<Login>,
 }
 
 impl AzureKmsProvider {
     /// A provider for the vault that `config` names. Nothing is sent yet, and no login is tried.
     ///
     /// # Errors
-    /// `InvalidInput` for an address that is no vault's, roots that are no certificates, a proxy that is no URL.
+    /// `InvalidInput` for an address that is no vault's, roots that are no certificates, a proxy that is no URL,
+    /// a configuration without credentials.
     #[expect(clippy::unused_async, reason = "the siblings' clients have to ask the network here")]
     pub async fn connect(config: AzureKmsConfig) -> Result<Self> {
         let vault = Vault::parse(&config.vault_url)?;
@@ -65,26 +67,33 @@ impl AzureKmsProvider {
         let options = client::key_options(&config, &vault, login.clone())?;
         let client = KeyClient::new(vault.origin(), Arc::new(login.clone()), Some(options))
             .map_err(|_| client::unusable_settings())?;
-        Ok(Self::assemble(config, vault, login, client))
+        Ok(Self::assemble(config, vault, Some(login), client))
     }
 
-    /// The same over a client that the caller has built. Its retries should be off, and its credential be the
-    /// one in `config`; time-outs for connecting and reading, roots, proxy and the care for its token are its own.
+    /// The same over a client that the caller has built, with a configuration made by
+    /// [`AzureKmsConfig::for_client`]. Its retries should be off; its login, the care for its token, time-outs for
+    /// connecting and reading, roots, proxy and pool are its own.
     ///
     /// # Errors
-    /// `InvalidInput` if the client speaks to another vault than `config` names, or as [`connect`](Self::connect).
+    /// `InvalidInput` if the client speaks to another vault than `config` names, or if `config` has credentials, a
+    /// cloud, roots, addresses or a proxy, which the client would not heed.
     pub fn with_client(client: KeyClient, config: AzureKmsConfig) -> Result<Self> {
+        config.check_beside_client()?;
         let vault = Vault::parse(&config.vault_url)?;
         if Vault::parse(client.endpoint().as_str())? != vault {
             return Err(client::invalid(
                 "the client speaks to another vault than the configuration names",
             ));
         }
-        let login = login_of(&config)?;
-        Ok(Self::assemble(config, vault, login, client))
+        Ok(Self::assemble(config, vault, None, client))
     }
 
-    fn assemble(config: AzureKmsConfig, vault: Vault, login: Login, client: KeyClient) -> Self {
+    fn assemble(
+        config: AzureKmsConfig,
+        vault: Vault,
+        login: Option<Login>,
+        client: KeyClient,
+    ) -> Self {
         Self {
             client: Arc::new(client),
             vault,
@@ -101,17 +110,22 @@ impl AzureKmsProvider {
     /// verified: it is the vault that verifies it.
     ///
     /// # Errors
-    /// What the login says; `Unsupported` where the token tells nothing.
+    /// What the login says; `Unsupported` where the token tells nothing, and over a client of the caller's, whose
+    /// login is not known here.
     pub async fn who_am_i(&self) -> Result<String> {
+        let unsupported = |says: &'static str| {
+            CryptoError::new(ErrorKind::Unsupported, Operation::LogIn).with_detail(says)
+        };
+        let Some(login) = &self.login else {
+            return Err(unsupported("the client that was given logs in by itself"));
+        };
         let scope = format!("{}/.default", self.vault.audience());
         let scopes = [scope.as_str()];
-        let asked = self.ask(self.login.get_token(&scopes, None));
+        let asked = self.ask(login.get_token(&scopes, None));
         let token = self.in_time(Fault::timed_out(), asked).await;
         let token = token.map_err(|fault| fault.into_error(Operation::LogIn))?;
-        principal(token.token.secret()).ok_or_else(|| {
-            CryptoError::new(ErrorKind::Unsupported, Operation::LogIn)
-                .with_detail("the login's token does not say whose it is")
-        })
+        principal(token.token.secret())
+            .ok_or_else(|| unsupported("the login's token does not say whose it is"))
     }
 
     /// The vault's time, from its answer's `Date`; `None` where it tells none. One second precise.
@@ -149,7 +163,12 @@ impl AzureKmsProvider {
         late: Fault,
         calls: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, Fault> {
-        let calls = self.login.beside(calls);
+        let calls = async {
+            match &self.login {
+                Some(login) => login.beside(calls).await,
+                None => calls.await,
+            }
+        };
         client::within(&*self.clock, self.call_timeout, calls).await.unwrap_or(Err(late))
     }
 
@@ -185,8 +204,11 @@ impl fmt::Debug for AzureKmsProvider {
 }
 
 fn login_of(config: &AzureKmsConfig) -> Result<Login> {
-    let (options, clock) = (client::login_options(config)?, Arc::clone(&config.clock));
-    let credentials = Arc::clone(&config.credentials);
+    let credentials = config.credentials.clone().ok_or_else(|| {
+        client::invalid("a configuration without credentials is for a ready client alone")
+    })?;
+    let options = client::login_options(config, &credentials)?;
+    let clock = Arc::clone(&config.clock);
     let random = Arc::clone(&config.random);
     Ok(Login::new(credentials, options, clock, random, config.call_timeout))
 }

@@ -14,7 +14,7 @@ use azure_core::json::from_json;
 use azure_security_keyvault_keys::{KeyClient, KeyClientOptions};
 use vault_crypto_core::ErrorKind::{InvalidInput, Unavailable};
 use vault_crypto_core::{KmsProvider as _, RandomSource as _, SystemRandom};
-use vault_kms_azure::{AzureCredentials, AzureKmsConfig, AzureKmsProvider};
+use vault_kms_azure::{AzureKmsConfig, AzureKmsProvider};
 
 use super::logins::fixed_token;
 
@@ -52,8 +52,7 @@ fn provider(most: u64) -> AzureKmsProvider {
     let client_options = ClientOptions { transport, ..ClientOptions::default() };
     let options = KeyClientOptions { client_options, ..KeyClientOptions::default() };
     let client = KeyClient::new(URL, fixed_token("e30.e30.e30".into()), Some(options)).unwrap();
-    let login = AzureCredentials::Injected(fixed_token("e30.e30.e30".into()));
-    AzureKmsProvider::with_client(client, AzureKmsConfig::new(URL, login)).unwrap()
+    AzureKmsProvider::with_client(client, AzureKmsConfig::for_client(URL)).unwrap()
 }
 
 #[tokio::test]

@@ -9,10 +9,10 @@ use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions}
 use vault_crypto_core::{
     Clock as _, ErrorKind, KmsProvider as _, Operation, SecureString, SystemClock,
 };
-use vault_kms_azure::{AzureCredentials, AzureKmsProvider};
+use vault_kms_azure::{AzureCloud, AzureCredentials, AzureKmsConfig, AzureKmsProvider, danger};
 use vault_testkit::fakes::azure::FakeKeyVault;
 
-use super::support::{World, config, config_with, context};
+use super::support::{World, config_with, context};
 
 /// Gives the same token until told another.
 #[derive(Debug)]
@@ -153,9 +153,25 @@ async fn a_ready_made_client_is_taken_if_it_speaks_to_the_same_vault() {
     use azure_security_keyvault_keys::KeyClient;
     let fake = FakeKeyVault::start();
     let token = || fixed_token(fake.token(Duration::from_secs(60)));
-    let same = KeyClient::new(&fake.url(), token(), None).unwrap();
-    assert!(AzureKmsProvider::with_client(same, config(&fake)).is_ok());
+    let same = || KeyClient::new(&fake.url(), token(), None).unwrap();
+    let settings = || AzureKmsConfig::for_client(fake.url());
+    assert!(AzureKmsProvider::with_client(same(), settings()).is_ok());
     let other = KeyClient::new("https://other.vault.azure.net", token(), None).unwrap();
-    let refused = AzureKmsProvider::with_client(other, config(&fake)).unwrap_err();
+    let refused = AzureKmsProvider::with_client(other, settings()).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+    // What the client would not heed is refused.
+    for unheard in [
+        AzureKmsConfig::new(fake.url(), AzureCredentials::Cli),
+        settings().with_cloud(AzureCloud::China),
+        settings().with_tls_roots(fake.ca_pem()),
+        settings().with_proxy("http://127.0.0.1:9"),
+        settings().with_resolved(fake.host(), fake.addr()),
+        settings().with_call_timeout(Duration::ZERO),
+        danger::without_challenge_verification(settings()),
+    ] {
+        let refused = AzureKmsProvider::with_client(same(), unheard).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+    }
+    let nobody = AzureKmsProvider::connect(settings()).await.unwrap_err();
+    assert_eq!(nobody.kind(), ErrorKind::InvalidInput);
 }

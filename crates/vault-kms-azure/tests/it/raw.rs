@@ -16,7 +16,7 @@ use vault_crypto_core::{
     Clock as _, KeyConfig, KeyId, KeyState, KmsAdmin as _, KmsProvider as _, RotateOptions,
     SystemClock,
 };
-use vault_kms_azure::AzureKmsProvider;
+use vault_kms_azure::{AzureKmsConfig, AzureKmsProvider};
 use vault_testkit::fakes::azure::FakeKeyVault;
 use vault_testkit::proxy::{FaultProxy, HttpFault, Match, Upstream};
 
@@ -111,7 +111,8 @@ async fn keys_that_wrap_nothing_are_unsupported_and_not_listed() {
 #[tokio::test]
 async fn a_ready_made_client_does_everything() {
     let fake = FakeKeyVault::start();
-    let kms = AzureKmsProvider::with_client(bare(&fake), config(&fake)).unwrap();
+    let settings = AzureKmsConfig::for_client(fake.url());
+    let kms = AzureKmsProvider::with_client(bare(&fake), settings).unwrap();
     let key = kms.create_key(KeyConfig::new("app")).await.unwrap().key_id;
     let data_key = kms.generate_data_key(&key, &context()).await.unwrap();
     assert_eq!(
@@ -119,7 +120,8 @@ async fn a_ready_made_client_does_everything() {
         *data_key.plaintext()
     );
     assert!(kms.server_time().await.unwrap().is_some());
-    assert!(kms.who_am_i().await.unwrap().contains(fake.client_id()));
+    // Whose token the client shows is not known here.
+    assert_eq!(kms.who_am_i().await.unwrap_err().kind(), Unsupported);
 }
 
 #[tokio::test(flavor = "multi_thread")]
