@@ -67,12 +67,7 @@ impl KmsAdmin for GcpKmsProvider {
             }
             let made = call.create_version(key, self.clock.as_ref()).await?;
             if !options.stage {
-                call.set_primary(key, made.number).await.map_err(|error| {
-                    after(
-                        "a version was made and waits to be promoted, but is not the primary",
-                        error,
-                    )
-                })?;
+                call.make_primary(key, made.number).await?;
             }
             Ok(self.rotated(key, made.number, options.stage))
         })
@@ -99,9 +94,10 @@ impl KmsAdmin for GcpKmsProvider {
                 KeyState::PendingDeletion => Err(unusable(PENDING)),
                 KeyState::Destroyed => Err(unusable(DESTROYED)),
                 _ => {
-                    for version in described.versions.iter().filter(|v| v.state == State::Disabled)
-                    {
-                        call.set_state(key, version.number, State::Enabled).await?;
+                    let resting = described.versions.iter().filter(|v| v.state == State::Disabled);
+                    for (done, version) in resting.enumerate() {
+                        let enabled = call.set_state(key, version.number, State::Enabled).await;
+                        enabled.map_err(|error| so_far(false, done, "enabled", error))?;
                     }
                     Ok(())
                 }
@@ -113,14 +109,16 @@ impl KmsAdmin for GcpKmsProvider {
     async fn disable_key(&self, key_id: &KeyId) -> Result<()> {
         self.on_key(key_id, Operation::DisableKey, async |call, key| {
             let described = call.describe(key).await?;
-            match described.state() {
+            let stopped = match described.state() {
                 KeyState::PendingDeletion => return Err(unusable(PENDING)),
                 KeyState::Destroyed => return Err(unusable(DESTROYED)),
                 _ => stop_rotating(call, &described).await?,
-            }
+            };
             // The newest first: what seals rests before what only opens.
-            for version in described.versions.iter().rev().filter(|v| v.state == State::Enabled) {
-                call.set_state(key, version.number, State::Disabled).await?;
+            let enabled = described.versions.iter().rev().filter(|v| v.state == State::Enabled);
+            for (done, version) in enabled.enumerate() {
+                let disabled = call.set_state(key, version.number, State::Disabled).await;
+                disabled.map_err(|error| so_far(stopped, done, "disabled", error))?;
             }
             Ok(())
         })
@@ -142,8 +140,8 @@ impl KmsAdmin for GcpKmsProvider {
             }
             // What could not be described afterwards is not deleted here.
             described.told()?;
-            stop_rotating(call, &described).await?;
-            schedule(call, &mut described).await?;
+            let stopped = stop_rotating(call, &described).await?;
+            schedule(call, &mut described, stopped).await?;
             described.told()
         })
         .await
@@ -156,8 +154,9 @@ impl KmsAdmin for GcpKmsProvider {
                 return Err(conflict("none of its versions waits for its destruction"));
             }
             let waiting = described.versions.iter().filter(|v| v.state == State::DestroyScheduled);
-            for version in waiting {
-                call.restore_version(key, version.number).await?;
+            for (done, version) in waiting.enumerate() {
+                let restored = call.restore_version(key, version.number).await;
+                restored.map_err(|error| so_far(false, done, "restored", error))?;
             }
             Ok(())
         })
@@ -224,29 +223,41 @@ impl GcpKmsProvider {
     }
 }
 
-/// A key that rotates by itself would come back with a new primary version.
-async fn stop_rotating(call: Call<'_>, described: &Described) -> Result<()> {
+/// A key that rotates by itself would come back with a new primary version. Whether it did.
+async fn stop_rotating(call: Call<'_>, described: &Described) -> Result<bool> {
     let key = &described.key;
-    if key.rotation_schedule.is_none() && key.next_rotation_time.is_none() {
-        return Ok(());
+    let rotates = key.rotation_schedule.is_some() || key.next_rotation_time.is_some();
+    if rotates {
+        call.set_schedule(&described.name, None).await?;
     }
-    call.set_schedule(&described.name, None).await
+    Ok(rotates)
 }
 
 /// Has every version destroyed that lives, the newest first, and keeps what the service says of each.
-async fn schedule(call: Call<'_>, described: &mut Described) -> Result<()> {
+async fn schedule(call: Call<'_>, described: &mut Described, stopped: bool) -> Result<()> {
     let Described { name, key, versions } = described;
     key.rotation_schedule = None;
     let lives = |version: &&mut Version| matches!(version.state, State::Enabled | State::Disabled);
-    for (scheduled, version) in versions.iter_mut().rev().filter(lives).enumerate() {
-        *version = call.destroy_version(name, version.number).await.map_err(|error| {
-            if scheduled == 0 {
-                return error;
-            }
-            after(format!("{scheduled} of its versions are scheduled, the older ones not"), error)
-        })?;
+    for (done, version) in versions.iter_mut().rev().filter(lives).enumerate() {
+        let doomed = call.destroy_version(name, version.number).await;
+        *version = doomed.map_err(|error| so_far(stopped, done, "scheduled", error))?;
     }
     Ok(())
+}
+
+/// A failure when the key has lost its rotation period, or some of its versions are changed already.
+fn so_far(stopped: bool, changed: usize, what: &str, error: CryptoError) -> CryptoError {
+    let mut done = Vec::new();
+    if stopped {
+        done.push("the key no longer rotates by itself".to_owned());
+    }
+    if changed > 0 {
+        done.push(format!("{changed} of its versions are {what}"));
+    }
+    if done.is_empty() {
+        return error;
+    }
+    after(format!("{}, the rest is not known to be done", done.join(" and ")), error)
 }
 
 /// What this service can make of a wish.

@@ -119,8 +119,13 @@ impl Described {
     /// Enabled versions newer than the primary: readable, and not yet written with.
     #[cfg(feature = "admin")]
     pub(crate) fn staged(&self) -> Option<u64> {
-        let newest = self.versions.iter().rev().find(|version| version.state == State::Enabled)?;
-        (Some(newest.number) > self.primary()).then_some(newest.number)
+        self.newest_enabled().filter(|newest| Some(*newest) > self.primary())
+    }
+
+    #[cfg(feature = "admin")]
+    pub(crate) fn newest_enabled(&self) -> Option<u64> {
+        let mut newest_first = self.versions.iter().rev();
+        newest_first.find(|version| version.state == State::Enabled).map(|version| version.number)
     }
 
     #[cfg(feature = "admin")]

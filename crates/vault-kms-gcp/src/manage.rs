@@ -219,6 +219,23 @@ impl Call<'_> {
         }
     }
 
+    /// Makes a version that was just made the primary one, unless somebody else has made a newer one meanwhile,
+    /// which the key would be moved back from. Google knows no condition for this change: what happens between
+    /// the look and the change is not seen.
+    pub(crate) async fn make_primary(&self, name: &KeyName, number: u64) -> Result<()> {
+        let moved = async {
+            let described = self.describe(name).await?;
+            if described.newest_enabled().max(described.primary()) > Some(number) {
+                return Err(CryptoError::new(ErrorKind::Conflict, Operation::Configure)
+                    .with_detail("somebody else gave the key a newer one meanwhile"));
+            }
+            self.set_primary(name, number).await
+        };
+        moved.await.map_err(|error| {
+            after("a version was made and waits to be promoted, but is not the primary", error)
+        })
+    }
+
     pub(crate) async fn set_primary(&self, name: &KeyName, number: u64) -> Result<()> {
         let message = kms::UpdateCryptoKeyPrimaryVersionRequest {
             name: name.as_str().to_owned(),

@@ -16,6 +16,7 @@ mod it {
     mod names;
     mod outage;
     mod recorded;
+    mod rotations;
     mod secrets;
     mod support;
     mod transport;

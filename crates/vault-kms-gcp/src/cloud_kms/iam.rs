@@ -7,7 +7,7 @@ use vault_crypto_core::{Operation, Result};
 
 use super::CloudKmsClient;
 use crate::client::Iam;
-use crate::error::{Verb, broken_answer, classify, invalid};
+use crate::error::{Verb, after, broken_answer, classify, invalid};
 
 /// The version that carries conditions (<https://cloud.google.com/iam/docs/policies#versions>).
 const POLICY_VERSION: i32 = 3;
@@ -87,6 +87,14 @@ impl IamPolicy {
     }
 }
 
+/// What lacks it could be put only over whatever else was granted meanwhile.
+fn with_etag(policy: iam::Policy) -> Result<IamPolicy> {
+    if policy.etag.is_empty() {
+        return Err(broken_answer("the service answered a policy without its etag"));
+    }
+    Ok(IamPolicy(policy))
+}
+
 impl CloudKmsClient {
     /// The policy of a ring or key.
     ///
@@ -100,10 +108,7 @@ impl CloudKmsClient {
                 iam::GetIamPolicyRequest { resource: name.clone(), options: Some(options) };
             let answer = call.iam(&name, message, Iam::get_iam_policy).await;
             let policy = answer.map_err(|status| classify(&status, Verb::Other))?.into_inner();
-            if policy.etag.is_empty() {
-                return Err(broken_answer("the service answered a policy without its etag"));
-            }
-            Ok(IamPolicy(policy))
+            with_etag(policy)
         })
         .await
     }
@@ -128,7 +133,10 @@ impl CloudKmsClient {
                 ..Default::default()
             };
             let answer = call.iam(&name, message, Iam::set_iam_policy).await;
-            Ok(IamPolicy(answer.map_err(|status| classify(&status, Verb::Other))?.into_inner()))
+            let policy = answer.map_err(|status| classify(&status, Verb::Other))?.into_inner();
+            with_etag(policy).map_err(|error| {
+                after("the policy was set, but has to be read again before the next change", error)
+            })
         })
         .await
     }

@@ -114,7 +114,8 @@ impl CloudKmsClient {
     /// Gives the key a new version, with which a symmetric key seals from now on.
     ///
     /// # Errors
-    /// `KeyNotFound`, or what the service says. If making the version the primary fails, it exists and waits.
+    /// `KeyNotFound`, `Conflict` if somebody else rotated it meanwhile, or what the service says. If making the
+    /// version the primary fails, it exists and waits.
     pub async fn rotate_key(&self, key_ring: &str, key: &str) -> Result<KeyVersion> {
         self.on_key(
             "CreateCryptoKeyVersion",
@@ -124,9 +125,7 @@ impl CloudKmsClient {
                 let purpose = call.key(name).await?.purpose();
                 let made = call.create_version(name, self.provider.clock.as_ref()).await?;
                 if purpose == Purpose::EncryptDecrypt {
-                    call.set_primary(name, made.number).await.map_err(|error| {
-                        after("a version was made, but is not the primary", error)
-                    })?;
+                    call.make_primary(name, made.number).await?;
                 }
                 version_now(call, name, made.number).await
             },

@@ -1,5 +1,6 @@
 //! `CloudKmsClient`: the documents' example, RSA keys, schedules, IAM policies and the client's own log.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicEncryptingKey};
@@ -7,8 +8,9 @@ use vault_crypto_core::{ErrorKind, KeyState, Operation, Result};
 use vault_kms_gcp::cloud_kms::{CloudKmsClient, EncryptedData, IamResource, KmsConfig};
 use vault_kms_gcp::{GcpKmsConfig, GcpKmsProvider};
 use vault_testkit::fakes::google::FakeCloudKms;
+use vault_testkit::proxy::{FaultProxy, HttpFault, Match};
 
-use super::support::{DAY, Service, client, kind, origin_config, plain};
+use super::support::{DAY, Service, at, client, kind, origin_config, plain};
 
 /// The example of the documents of origin, line by line; only the endpoint is another.
 #[tokio::test(flavor = "multi_thread")]
@@ -163,6 +165,23 @@ async fn a_policy_changed_by_two_is_lost_by_none() {
         assert!(!now.revoke(role, "user:eve@example.com"));
         assert!(kms.set_iam_policy(resource, &now).await.unwrap().bindings().is_empty());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_without_its_etag_is_not_handed_on_and_what_was_set_is_said() {
+    let service = Service::start().await;
+    let proxy = FaultProxy::start(service.fake.endpoint().as_str()).unwrap();
+    let kms = client(&Arc::new(GcpKmsProvider::connect(at(&proxy.url())).await.unwrap()));
+    let ring = IamResource::KeyRing("prod");
+    let mut policy = kms.get_iam_policy(ring).await.unwrap();
+    policy.grant("roles/cloudkms.viewer", "user:ann@example.com");
+    proxy.on(Match::any()).times(2).fault(HttpFault::edit(Vec::clear));
+    let set = kms.set_iam_policy(ring, &policy).await.unwrap_err();
+    assert_eq!((set.kind(), set.operation()), (ErrorKind::Unavailable, Operation::AccessPolicy));
+    assert!(set.to_string().contains("the policy was set, but"), "{set}");
+    let got = kms.get_iam_policy(ring).await.unwrap_err();
+    assert!(got.to_string().contains("etag") && !got.to_string().contains("was set"), "{got}");
+    assert_eq!(kms.get_iam_policy(ring).await.unwrap().bindings().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
