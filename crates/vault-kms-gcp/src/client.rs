@@ -3,7 +3,6 @@
 //! Left to others: what the calls mean. Nothing here or in the SDK repeats a call.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -12,12 +11,12 @@ use gcloud_sdk::google::cloud::kms::v1::key_management_service_client::KeyManage
 use gcloud_sdk::google::iam::v1::iam_policy_client::IamPolicyClient;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
-use tonic::metadata::MetadataMap;
+use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::{Extensions, Request, Response, Status};
 use vault_crypto_core::{Result, SecureBytes};
 
 use crate::error::{Verb, classify};
-use crate::login::Login;
+use crate::login::{Login, Pass};
 use crate::names::{self, KeyName};
 use crate::transport::{self, Transport};
 use crate::{GcpCredentials, GcpKmsConfig};
@@ -26,6 +25,8 @@ use crate::{GcpCredentials, GcpKmsConfig};
 pub(crate) const ATTEMPTS: usize = 3;
 /// A year. gRPC tells the time that is left in eight digits, and the SDK panics on what does not fit.
 const LONGEST_CALL: Duration = Duration::from_secs(365 * 86_400);
+/// Longest answer that is taken. A page of a list has some 2 MiB at most; anything longer is no answer of the KMS.
+const MAX_ANSWER_LEN: usize = 4 * 1_024 * 1_024;
 const ROUTING: &str = "x-goog-request-params";
 
 pub(crate) type Kms = KeyManagementServiceClient<Transport>;
@@ -48,7 +49,7 @@ impl Client {
         let (first, more) = transport::connect(config)?;
         let login = match config.credentials {
             GcpCredentials::Anonymous => None,
-            _ => Some(Login::new(config.credentials.clone(), Arc::clone(&config.clock))?),
+            _ => Some(Login::new(config)?),
         };
         Ok(Self::over(first, more, login, config))
     }
@@ -87,6 +88,15 @@ pub(crate) enum Named<'a> {
     Other(&'a str, &'a str),
 }
 
+impl Named<'_> {
+    fn routing(&self) -> Option<MetadataValue<Ascii>> {
+        match self {
+            Self::Key(key) => key.routing(),
+            Self::Other(field, resource) => names::routing(field, resource),
+        }
+    }
+}
+
 impl<'a> From<&'a KeyName> for Named<'a> {
     fn from(key: &'a KeyName) -> Self {
         Self::Key(key)
@@ -101,6 +111,9 @@ impl<'a> From<(&'a str, &'a str)> for Named<'a> {
 
 /// One call of the caller's. However many requests it takes, the login before them included, all end by one
 /// deadline.
+///
+/// By the runtime's timer and not by the `Clock`: calls need the runtime anyway, and a sleep of the system's clock
+/// costs each call a box, and each look at it a lock that all calls share.
 #[derive(Clone, Copy)]
 pub(crate) struct Call<'a> {
     client: &'a Client,
@@ -109,34 +122,31 @@ pub(crate) struct Call<'a> {
 
 impl Call<'_> {
     /// Makes one request of the KMS, about what is `named` in `message`.
-    pub(crate) async fn kms<M, A>(
+    pub(crate) async fn kms<M: Clone, A>(
         &self,
         named: impl Into<Named<'_>>,
         message: M,
-        method: impl AsyncFnOnce(&mut Kms, Request<M>) -> Result<Response<A>, Status>,
+        method: impl AsyncFnOnce(&mut Kms, Request<M>) -> Result<Response<A>, Status> + Copy,
     ) -> Result<Response<A>, Status> {
-        let until = self.next_limit();
-        // Pinned where it is: this future is large, and a parameter would be copied.
-        let asking = pin!(async {
-            let request = self.request(named.into(), message).await?;
-            method(&mut Kms::new(self.client.transport()), request).await
-        });
-        timeout_at(until, asking).await.unwrap_or_else(late)
+        let send = async move |request| {
+            let kms = Kms::new(self.client.transport());
+            method(&mut kms.max_decoding_message_size(MAX_ANSWER_LEN), request).await
+        };
+        self.ask(named.into(), message, send).await
     }
 
     /// The same for what changes something: a request that reaches the service after its time, for whom nobody
     /// waits any more, is not to be done.
     #[cfg(feature = "admin")]
-    pub(crate) async fn change<M, A>(
+    pub(crate) async fn change<M: Clone, A>(
         &self,
         named: impl Into<Named<'_>>,
         message: M,
-        method: impl AsyncFnOnce(&mut Kms, Request<M>) -> Result<Response<A>, Status>,
+        method: impl AsyncFnOnce(&mut Kms, Request<M>) -> Result<Response<A>, Status> + Copy,
     ) -> Result<Response<A>, Status> {
         let until = self.next_limit();
-        let left = until.saturating_duration_since(Instant::now());
-        self.kms(named, message, async |kms, mut request| {
-            request.set_timeout(left);
+        self.kms(named, message, async move |kms, mut request| {
+            request.set_timeout(until.saturating_duration_since(Instant::now()));
             method(kms, request).await
         })
         .await
@@ -144,17 +154,46 @@ impl Call<'_> {
 
     /// The same of the policies of who may do what.
     #[cfg(feature = "admin")]
-    pub(crate) async fn iam<M, A>(
+    pub(crate) async fn iam<M: Clone, A>(
         &self,
         resource: &str,
         message: M,
-        method: impl AsyncFnOnce(&mut Iam, Request<M>) -> Result<Response<A>, Status>,
+        method: impl AsyncFnOnce(&mut Iam, Request<M>) -> Result<Response<A>, Status> + Copy,
     ) -> Result<Response<A>, Status> {
         let until = self.next_limit();
-        let asking = pin!(async {
-            let mut request = self.request(("resource", resource).into(), message).await?;
+        let send = async move |mut request: Request<M>| {
             request.set_timeout(until.saturating_duration_since(Instant::now()));
-            method(&mut Iam::new(self.client.transport()), request).await
+            let iam = Iam::new(self.client.transport());
+            method(&mut iam.max_decoding_message_size(MAX_ANSWER_LEN), request).await
+        };
+        self.ask(("resource", resource).into(), message, send).await
+    }
+
+    /// Sends a request, and once more with a new login where the service refuses the token of the first: then it
+    /// did nothing yet.
+    async fn ask<M: Clone, A>(
+        &self,
+        named: Named<'_>,
+        message: M,
+        send: impl AsyncFnOnce(Request<M>) -> Result<Response<A>, Status> + Copy,
+    ) -> Result<Response<A>, Status> {
+        let (until, routing) = (self.next_limit(), named.routing());
+        // Pinned where it is: this future is large, and a parameter would be copied.
+        let asking = pin!(async {
+            let Some(login) = &self.client.login else {
+                return send(request(None, routing, message)).await;
+            };
+            let (pass, again) = (login.pass().await?, message.clone());
+            let answer = send(request(Some(&pass), routing.clone(), message)).await;
+            if !login.refused(&pass, &answer) {
+                return answer;
+            }
+            let Some(pass) = login.pass_after(&pass).await else { return answer };
+            let pass = pass?;
+            // Boxed, for it is rare, and every call would carry its room.
+            let answer = Box::pin(send(request(Some(&pass), routing, again))).await;
+            login.refused(&pass, &answer);
+            answer
         });
         timeout_at(until, asking).await.unwrap_or_else(late)
     }
@@ -162,7 +201,7 @@ impl Call<'_> {
     /// Proves that there is a token, where this crate logs in.
     pub(crate) async fn log_in(&self) -> Result<()> {
         let Some(login) = &self.client.login else { return Ok(()) };
-        let fetched = timeout_at(self.next_limit(), login.headers()).await.unwrap_or_else(late);
+        let fetched = timeout_at(self.next_limit(), login.pass()).await.unwrap_or_else(late);
         fetched.map(drop).map_err(|status| classify(&status, Verb::Other))
     }
 
@@ -175,23 +214,22 @@ impl Call<'_> {
     fn next_limit(&self) -> Instant {
         self.until.min(Instant::now() + self.client.read_timeout)
     }
+}
 
-    /// A request with the login, and with the header that brings it to the right region.
-    async fn request<M>(&self, named: Named<'_>, message: M) -> Result<Request<M>, Status> {
-        let mut metadata = MetadataMap::with_capacity(8);
-        if let Some(login) = &self.client.login {
-            let headers = login.headers().await?;
-            metadata.as_mut().extend(headers.iter().map(|(n, v)| (n.clone(), v.clone())));
-        }
-        let routing = match named {
-            Named::Key(key) => key.routing(),
-            Named::Other(field, resource) => names::routing(field, resource),
-        };
-        if let Some(routing) = routing {
-            metadata.insert(ROUTING, routing);
-        }
-        Ok(Request::from_parts(metadata, Extensions::default(), message))
+/// A request with the login, and with the header that brings it to the right region.
+fn request<M>(
+    pass: Option<&Pass>,
+    routing: Option<MetadataValue<Ascii>>,
+    message: M,
+) -> Request<M> {
+    let mut metadata = MetadataMap::with_capacity(8);
+    if let Some(pass) = pass {
+        metadata.as_mut().extend(pass.headers.iter().map(|(n, v)| (n.clone(), v.clone())));
     }
+    if let Some(routing) = routing {
+        metadata.insert(ROUTING, routing);
+    }
+    Request::from_parts(metadata, Extensions::default(), message)
 }
 
 fn late<T>(_: Elapsed) -> Result<T, Status> {

@@ -16,7 +16,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Settings of a [`GcpKmsProvider`](crate::GcpKmsProvider).
 ///
 /// By default: Google's global endpoint, the system's TLS roots, application default credentials, one
-/// HTTP/2 connection, 5 s to connect, 20 s for each request, 30 s for a whole call.
+/// HTTP/2 connection, 5 s to connect, 10 s for each request, 30 s for a whole call.
 #[derive(Clone)]
 pub struct GcpKmsConfig {
     pub(crate) key_ring: String,
@@ -48,7 +48,7 @@ impl GcpKmsConfig {
             proxy: None,
             connections: 1,
             connect_timeout: Duration::from_secs(5),
-            read_timeout: Duration::from_secs(20),
+            read_timeout: Duration::from_secs(10),
             call_timeout: Duration::from_secs(30),
             destroy_delay: None,
             hsm: false,
@@ -82,15 +82,21 @@ impl GcpKmsConfig {
         self
     }
 
-    /// Trusts these authorities (PEM, one or more) and no others.
+    /// Trusts these authorities (PEM, one or more) and no others, at the service. Not together with a login that
+    /// asks somewhere else: see [`with_proxy`](Self::with_proxy).
     #[must_use]
     pub fn with_tls_roots(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.roots_pem = Some(pem.into());
         self
     }
 
-    /// Connects through an HTTP proxy (`http://host:port`, by `CONNECT`). Logins go where the environment
-    /// says (`HTTPS_PROXY`), for Google's login library makes those connections.
+    /// Connects through an HTTP proxy (`http://host:port`, by `CONNECT`).
+    ///
+    /// Refused together with a login that asks other services for its tokens: a federation, and application
+    /// default credentials that are not a service account's key or the machine's. Google's login library makes
+    /// those connections, with the system's roots and through the proxy that the environment names
+    /// (`HTTPS_PROXY`), and can be told neither. A login made with it and
+    /// [`Injected`](GcpCredentials::Injected) is the caller's to answer for.
     #[must_use]
     pub fn with_proxy(mut self, proxy: impl Into<String>) -> Self {
         self.proxy = Some(proxy.into());
@@ -111,8 +117,9 @@ impl GcpKmsConfig {
         self
     }
 
-    /// Longest time for one request, its answer included. Most calls make one; describing a key takes two, and
-    /// what changes all of a key's versions one for each.
+    /// Longest time for one request, its answer and the login before it included: gRPC does not tell a service
+    /// that is silent from one that works. Most calls make one; describing a key takes two, and what changes all
+    /// of a key's versions one for each.
     #[must_use]
     pub fn with_read_timeout(mut self, timeout: Duration) -> Self {
         self.read_timeout = timeout;
@@ -169,6 +176,34 @@ impl GcpKmsConfig {
             return Err(invalid("versions of a key wait 1 to 120 days for their destruction"));
         }
         RingName::parse(&self.key_ring)
+    }
+
+    /// What can be said of them beside connections that this crate makes.
+    pub(crate) fn check_way(&self) -> Result<()> {
+        let ways = self.proxy.is_some() || self.roots_pem.is_some();
+        if ways && self.credentials.asks_elsewhere() {
+            return Err(invalid(
+                "this login asks other services for its tokens, past the given proxy and roots; take a service account's key, the machine's account, or credentials of your own",
+            ));
+        }
+        Ok(())
+    }
+
+    /// What can be said of them beside a connection that the caller made.
+    pub(crate) fn check_beside_a_client(&self) -> Result<()> {
+        let ignored = [
+            ("endpoint", self.endpoint != ENDPOINT),
+            ("login", !matches!(self.credentials, GcpCredentials::ApplicationDefault)),
+            ("TLS roots", self.roots_pem.is_some()),
+            ("proxy", self.proxy.is_some()),
+            ("number of connections", self.connections != 1),
+        ];
+        match ignored.iter().find(|(_, is_given)| *is_given) {
+            Some((what, _)) => Err(invalid(format!(
+                "the {what} of the configuration would be ignored: a ready client has its own"
+            ))),
+            None => Ok(()),
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 use std::env;
 use std::fmt;
 use std::fs;
+use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use google_cloud_auth::credentials::service_account::AccessSpecifier;
 use google_cloud_auth::credentials::{
     Builder, Credentials, anonymous, external_account, mds, service_account,
 };
+use hyper_util::client::proxy::matcher::Matcher;
 use serde_json::Value;
 use vault_crypto_core::{CryptoError, ErrorKind, Operation, Result};
 
@@ -67,6 +69,9 @@ impl fmt::Debug for GcpCredentials {
 impl GcpCredentials {
     /// Google's credentials; no request is made here.
     pub(crate) fn build(&self) -> Result<Credentials> {
+        if self.asks_the_metadata_server() {
+            past_proxies(&metadata_url(""))?;
+        }
         let built = match self {
             Self::ApplicationDefault => Builder::default().with_scopes([SCOPE]).build(),
             Self::ServiceAccountKeyFile(path) => {
@@ -83,6 +88,45 @@ impl GcpCredentials {
             Self::Anonymous => return Ok(anonymous::Builder::new().build()),
         };
         built.map_err(|error| refused(&error))
+    }
+
+    /// Whether tokens are asked for beyond this machine and the KMS, by connections that Google's library makes
+    /// as it likes.
+    pub(crate) fn asks_elsewhere(&self) -> bool {
+        match self {
+            Self::WorkloadIdentityFederation(_) => true,
+            // A service account signs its own tokens.
+            Self::ApplicationDefault => application_default_file()
+                .and_then(|path| parse(&path).ok())
+                .is_some_and(|file| file.get("type") != Some(&"service_account".into())),
+            _ => false,
+        }
+    }
+
+    fn asks_the_metadata_server(&self) -> bool {
+        match self {
+            Self::MetadataServer => true,
+            Self::ApplicationDefault => application_default_file().is_none(),
+            _ => false,
+        }
+    }
+
+    /// Another one when the files have changed that the login is made from, the token that a federation exchanges
+    /// among them.
+    pub(crate) fn mark(&self, marks: &RandomState) -> u64 {
+        let path = match self {
+            Self::ApplicationDefault => application_default_file(),
+            Self::ServiceAccountKeyFile(path) | Self::WorkloadIdentityFederation(path) => {
+                Some(path.clone())
+            }
+            Self::MetadataServer | Self::Injected(_) | Self::Anonymous => None,
+        };
+        let content = |path: PathBuf| fs::read(path).ok().map(zeroize::Zeroizing::new);
+        let file = path.and_then(content);
+        let parsed = file.as_ref().and_then(|file| serde_json::from_slice::<Value>(file).ok());
+        let subject = parsed.as_ref().and_then(|file| file.pointer("/credential_source/file"));
+        let subject = subject.and_then(Value::as_str).map(PathBuf::from).and_then(content);
+        marks.hash_one((file.as_deref(), subject.as_deref()))
     }
 
     /// The name of the account, where it can be told.
@@ -167,13 +211,26 @@ fn name_in(file: &Value) -> String {
     }
 }
 
-async fn metadata_email(timeout: Duration) -> Result<String> {
+fn metadata_url(path: &str) -> String {
     let host = env::var("GCE_METADATA_HOST").unwrap_or_else(|_| METADATA_HOST.to_owned());
+    format!("http://{host}{path}")
+}
+
+/// Google's library would ask for the machine's token, in the clear, through a proxy that the environment names.
+fn past_proxies(url: &str) -> Result<()> {
+    // What the library's HTTP client does itself.
+    let proxies = Matcher::from_system();
+    if url.parse().is_ok_and(|url| proxies.intercept(&url).is_none()) {
+        return Ok(());
+    }
+    let detail = "the metadata server would be asked through the environment's proxy: write its name, metadata.google.internal, into NO_PROXY";
+    Err(invalid(detail).in_operation(Operation::LogIn))
+}
+
+async fn metadata_email(timeout: Duration) -> Result<String> {
     let ask = async {
         let client = reqwest::Client::builder().no_proxy().timeout(timeout).build()?;
-        let request = client
-            .get(format!("http://{host}{METADATA_EMAIL}"))
-            .header("Metadata-Flavor", "Google");
+        let request = client.get(metadata_url(METADATA_EMAIL)).header("Metadata-Flavor", "Google");
         let mut answer = request.send().await?.error_for_status()?;
         let mut email = Vec::new();
         // No more is kept than a name has.

@@ -242,22 +242,29 @@ fn of_http(status: u16) -> (ErrorKind, &'static str) {
         401 | 403 => {
             (ErrorKind::PermissionDenied, "something before the service refuses the login")
         }
+        408 | 504 => (ErrorKind::TimedOut, "something before the service waited in vain"),
+        413 => (ErrorKind::LimitExceeded, "something before the service takes no request so long"),
         429 => (ErrorKind::Throttled, "something before the service asks for fewer requests"),
         _ => (ErrorKind::Unavailable, "the endpoint answered, but not as Cloud KMS does"),
     }
 }
 
-/// `google.rpc.RetryInfo` of the status, else the header `retry-after` in seconds.
+/// `google.rpc.RetryInfo` of the status, else the header `retry-after`, which `transport.rs` leaves in seconds.
 fn retry_after(status: &Status) -> Option<Duration> {
     let mut next = Error::source(status);
     while let Some(error) = next {
         if let Some(failure) = error.downcast_ref::<HttpFailure>() {
-            return failure.retry_after;
+            return failure.retry_after.map(believed);
         }
         next = error.source();
     }
     let header = || status.metadata().get("retry-after")?.to_str().ok()?.parse().ok();
-    retry_info(status.details()).or_else(|| header().map(Duration::from_secs))
+    retry_info(status.details()).or_else(|| header().map(Duration::from_secs)).map(believed)
+}
+
+/// Nobody is sent away for longer.
+fn believed(wait: Duration) -> Duration {
+    wait.min(Duration::from_secs(86_400))
 }
 
 fn retry_info(details: &[u8]) -> Option<Duration> {
@@ -343,6 +350,31 @@ mod tests {
         assert_eq!(classify(&status, Verb::Other).retry_after(), None);
         status.metadata_mut().insert("retry-after", "3".parse().unwrap());
         assert_eq!(classify(&status, Verb::Other).retry_after(), Some(Duration::from_secs(3)));
+        status.metadata_mut().insert("retry-after", "99999999".parse().unwrap());
+        let day = Duration::from_secs(86_400);
+        assert_eq!(classify(&status, Verb::Other).retry_after(), Some(day));
+    }
+
+    #[test]
+    fn answers_of_something_in_between_have_their_kinds_on_every_call() {
+        let table = [
+            (400, ErrorKind::Unavailable),
+            (401, ErrorKind::PermissionDenied),
+            (403, ErrorKind::PermissionDenied),
+            (404, ErrorKind::Unavailable),
+            (408, ErrorKind::TimedOut),
+            (413, ErrorKind::LimitExceeded),
+            (429, ErrorKind::Throttled),
+            (502, ErrorKind::Unavailable),
+            (504, ErrorKind::TimedOut),
+        ];
+        for (status, expected) in table {
+            for verb in [Verb::Open, Verb::Other] {
+                let failure = HttpFailure { status, retry_after: None };
+                let kind = classify(&Status::from_error(Box::new(failure)), verb).kind();
+                assert_eq!(kind, expected, "{status}");
+            }
+        }
     }
 
     #[test]

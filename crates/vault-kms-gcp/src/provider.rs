@@ -20,9 +20,9 @@ use vault_crypto_core::{
 };
 
 use crate::client::{Call, Client, Kms};
-use crate::error::{Verb, broken_answer, classify, invalid};
+use crate::error::{Verb, broken_answer, classify, invalid, unsupported};
 use crate::names::{self, KeyName, KnownKeys, RingName};
-use crate::transport::{self, BoxError};
+use crate::transport::{self, BoxError, http_date};
 use crate::{GcpCredentials, GcpKmsConfig, binding};
 
 /// What the service ever makes of a payload that we take, with room to spare; longer bytes are not its own.
@@ -61,16 +61,17 @@ impl GcpKmsProvider {
     )]
     pub async fn connect(config: GcpKmsConfig) -> Result<Self> {
         config.check()?;
+        config.check_way()?;
         let client = Client::connect(&config)?;
         Self::over(client, config, false)
     }
 
     /// Over a transport that the caller made: a `tonic` channel, or one in the SDK's
-    /// [`GoogleAuthMiddlewareLayer`](crate::sdk::gcloud_sdk::GoogleAuthMiddlewareLayer). The settings of
-    /// endpoint, credentials, roots, proxy and pool are then the caller's own.
+    /// [`GoogleAuthMiddlewareLayer`](crate::sdk::gcloud_sdk::GoogleAuthMiddlewareLayer). Endpoint, login, roots,
+    /// proxy and pool are then the caller's own. Who renews tokens there, also replaces refused ones.
     ///
     /// # Errors
-    /// `InvalidInput` for settings that cannot work.
+    /// `InvalidInput` for settings that cannot work, or would be ignored.
     pub fn with_client<S>(service: S, config: GcpKmsConfig) -> Result<Self>
     where
         S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + Sync + 'static,
@@ -78,7 +79,9 @@ impl GcpKmsProvider {
         S::Future: Send + 'static,
     {
         config.check()?;
-        let client = Client::over(transport::injected(service), Vec::new(), None, &config);
+        config.check_beside_a_client()?;
+        let transport = transport::injected(service, Arc::clone(&config.clock));
+        let client = Client::over(transport, Vec::new(), None, &config);
         Self::over(client, config, true)
     }
 
@@ -101,11 +104,12 @@ impl GcpKmsProvider {
     /// The account that asks, after fetching a token as a proof that the login works.
     ///
     /// # Errors
-    /// `PermissionDenied` for a refused login, `Unavailable` where the login service does not answer.
+    /// `PermissionDenied` for a refused login, `Unavailable` where the login service does not answer, `Unsupported`
+    /// over a connection of the caller's, which logs in by itself.
     pub async fn who_am_i(&self) -> Result<String> {
         let in_login = |error: CryptoError| error.in_operation(Operation::LogIn);
         if self.injected {
-            return Ok("whoever the caller's own connection logs in as".to_owned());
+            return Err(in_login(unsupported("the caller's own connection knows who logs in")));
         }
         let call = self.client.call();
         call.log_in().await.map_err(in_login)?;
@@ -348,12 +352,9 @@ fn check_ciphertext(bytes: &[u8]) -> Result<()> {
         .with_detail("these bytes were not made by Cloud KMS"))
 }
 
-/// The answer's `date` (RFC 9110, section 5.6.7).
+/// The answer's `date`.
 fn date(metadata: &MetadataMap) -> Option<SystemTime> {
-    use time::OffsetDateTime;
-    use time::format_description::well_known::Rfc2822;
-    let text = metadata.get("date")?.to_str().ok()?;
-    OffsetDateTime::parse(text, &Rfc2822).ok().map(SystemTime::from)
+    http_date(metadata.get("date")?.to_str().ok()?)
 }
 
 #[cfg(test)]

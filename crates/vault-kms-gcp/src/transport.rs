@@ -7,15 +7,17 @@ use std::error::Error;
 use std::fmt;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use http::{Request, Response, Uri};
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, Request, Response, Uri};
 use tonic::body::Body;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tower::Service;
 use tower::util::BoxCloneSyncService;
-use vault_crypto_core::{CryptoError, ErrorKind, Operation, Result};
+use vault_crypto_core::{Clock, CryptoError, ErrorKind, Operation, Result};
 
 use crate::error::invalid;
 use crate::{GcpCredentials, GcpKmsConfig, proxy};
@@ -24,7 +26,14 @@ pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// What calls go through. Every answer is looked at: see [`HttpFailure`].
 #[derive(Clone)]
-pub(crate) enum Transport {
+pub(crate) struct Transport {
+    way: Way,
+    /// By which a date is how long from now.
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Clone)]
+enum Way {
     /// Our own, by its name: a box around it would cost each call two allocations.
     Channel(Channel),
     /// The caller's.
@@ -67,12 +76,13 @@ pub(crate) fn connect(config: &GcpKmsConfig) -> Result<(Transport, Vec<Transport
     check_endpoint(&uri, &config.credentials)?;
     // Once for all connections: the system's roots are read from files.
     let endpoint = endpoint(&uri, config)?;
+    let own = |channel| Transport { way: Way::Channel(channel), clock: Arc::clone(&config.clock) };
     let connection = || match &config.proxy {
         Some(proxy) => {
             let connector = proxy::connector(proxy, &uri)?;
-            Ok(Transport::Channel(endpoint.connect_with_connector_lazy(connector)))
+            Ok(own(endpoint.connect_with_connector_lazy(connector)))
         }
-        None => Ok(Transport::Channel(endpoint.connect_lazy())),
+        None => Ok(own(endpoint.connect_lazy())),
     };
     let first = connection()?;
     let more: Result<_> = (1..config.connections).map(|_| connection()).collect();
@@ -80,14 +90,15 @@ pub(crate) fn connect(config: &GcpKmsConfig) -> Result<(Transport, Vec<Transport
 }
 
 /// Makes any service that speaks gRPC the way to the service.
-pub(crate) fn injected<S>(service: S) -> Transport
+pub(crate) fn injected<S>(service: S, clock: Arc<dyn Clock>) -> Transport
 where
     S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + Sync + 'static,
     S::Error: Into<BoxError>,
     S::Future: Send + 'static,
 {
     use tower::ServiceExt as _;
-    Transport::Injected(BoxCloneSyncService::new(service.map_err(Into::into)))
+    let way = Way::Injected(BoxCloneSyncService::new(service.map_err(Into::into)));
+    Transport { way, clock }
 }
 
 fn check_endpoint(uri: &Uri, credentials: &GcpCredentials) -> Result<()> {
@@ -178,24 +189,30 @@ impl Service<Request<Body>> for Transport {
     type Future = Answering;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        match self {
-            Self::Channel(channel) => channel.poll_ready(cx).map_err(Into::into),
-            Self::Injected(service) => service.poll_ready(cx),
+        match &mut self.way {
+            Way::Channel(channel) => channel.poll_ready(cx).map_err(Into::into),
+            Way::Injected(service) => service.poll_ready(cx),
         }
         .map_err(TransportError)
     }
 
     fn call(&mut self, request: Request<Body>) -> Answering {
-        match self {
-            Self::Channel(channel) => Answering::Channel(channel.call(request)),
-            Self::Injected(service) => Answering::Injected(service.call(request)),
-        }
+        let answer = match &mut self.way {
+            Way::Channel(channel) => Answer::Channel(channel.call(request)),
+            Way::Injected(service) => Answer::Injected(service.call(request)),
+        };
+        Answering { answer, clock: Arc::clone(&self.clock) }
     }
 }
 
 /// An answer on its way. It keeps the HTTP status and `retry-after` of what a load balancer answered, which
 /// gRPC would lose.
-pub(crate) enum Answering {
+pub(crate) struct Answering {
+    answer: Answer,
+    clock: Arc<dyn Clock>,
+}
+
+enum Answer {
     Channel(<Channel as Service<Request<Body>>>::Future),
     Injected(Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>),
 }
@@ -204,22 +221,42 @@ impl Future for Answering {
     type Output = Result<Response<Body>, TransportError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = match self.get_mut() {
-            Self::Channel(answer) => ready!(Pin::new(answer).poll(cx)).map_err(Into::into),
-            Self::Injected(answer) => ready!(answer.as_mut().poll(cx)),
+        let this = self.get_mut();
+        let answer = match &mut this.answer {
+            Answer::Channel(answer) => ready!(Pin::new(answer).poll(cx)).map_err(Into::into),
+            Answer::Injected(answer) => ready!(answer.as_mut().poll(cx)),
         };
+        let of_the_service = |answer| of_the_service(answer, &*this.clock);
         Poll::Ready(answer.and_then(of_the_service).map_err(TransportError))
     }
 }
 
-fn of_the_service(answer: Response<Body>) -> Result<Response<Body>, BoxError> {
+fn of_the_service(
+    mut answer: Response<Body>,
+    clock: &dyn Clock,
+) -> Result<Response<Body>, BoxError> {
+    let wait = answer.headers().get(RETRY_AFTER).and_then(|value| retry_after(value, clock));
     if answer.status().is_success() || answer.headers().contains_key("grpc-status") {
+        if let Some(wait) = wait {
+            answer.headers_mut().insert(RETRY_AFTER, wait.as_secs().into());
+        }
         return Ok(answer);
     }
-    let header = answer.headers().get(http::header::RETRY_AFTER);
-    let seconds = header.and_then(|value| value.to_str().ok()?.parse().ok());
-    let status = answer.status().as_u16();
-    Err(HttpFailure { status, retry_after: seconds.map(Duration::from_secs) }.into())
+    Err(HttpFailure { status: answer.status().as_u16(), retry_after: wait }.into())
+}
+
+/// How long to wait: seconds or a date (RFC 9110, section 10.2.3).
+fn retry_after(value: &HeaderValue, clock: &dyn Clock) -> Option<Duration> {
+    let text = value.to_str().ok()?.trim();
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    seconds.or_else(|| Some(http_date(text)?.duration_since(clock.now()).unwrap_or_default()))
+}
+
+/// The time that HTTP writes as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7).
+pub(crate) fn http_date(text: &str) -> Option<SystemTime> {
+    use time::OffsetDateTime;
+    use time::format_description::well_known::Rfc2822;
+    OffsetDateTime::parse(text, &Rfc2822).ok().map(SystemTime::from)
 }
 
 #[cfg(test)]
@@ -245,6 +282,43 @@ mod tests {
             ["https://u:p@host", "https://host/v1", "https://host/?x", "ftp://host", "host"]
         {
             assert!(!check(wrong, ApplicationDefault), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_time_to_wait_is_seconds_or_a_date() {
+        let clock = FixedClock;
+        let wait = |text: &str| retry_after(&HeaderValue::from_str(text).unwrap(), &clock);
+        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
+        assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(60)));
+        assert_eq!(wait("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(wait("soon"), None);
+        let dated = |status| {
+            let answer = Response::builder().status(status);
+            answer.header(RETRY_AFTER, "Sun, 06 Nov 1994 08:49:37 GMT").body(Body::empty()).unwrap()
+        };
+        let answer = of_the_service(dated(200), &clock).unwrap();
+        assert_eq!(answer.headers()[RETRY_AFTER], "60", "gRPC's answers leave here in seconds");
+        let failure = of_the_service(dated(503), &clock).unwrap_err();
+        let failure = failure.downcast_ref::<HttpFailure>().unwrap();
+        assert_eq!(failure.retry_after, Some(Duration::from_secs(60)));
+    }
+
+    /// A minute before the date of RFC 9110's examples.
+    #[derive(Debug)]
+    struct FixedClock;
+
+    impl Clock for FixedClock {
+        fn now(&self) -> SystemTime {
+            SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_717)
+        }
+
+        fn monotonic(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn sleep(&self, _: Duration) -> vault_crypto_core::Sleep {
+            Box::pin(std::future::pending())
         }
     }
 }

@@ -188,13 +188,31 @@ async fn a_channel_of_the_callers_own_works_too() {
     let kms = GcpKmsProvider::with_client(channel, config).unwrap();
     let data_key = kms.generate_data_key(&key, &context()).await.unwrap();
     service.kms.decrypt_data_key(data_key.wrapped(), &context()).await.unwrap();
-    assert!(kms.who_am_i().await.unwrap().contains("the caller's own connection"));
+    assert_eq!(kind(kms.who_am_i().await), ErrorKind::Unsupported);
     let proxy = FaultProxy::start(service.fake.endpoint().as_str()).unwrap();
     proxy.on(Match::any()).always().fault(HttpFault::Hang);
     let channel = Endpoint::from_shared(proxy.url()).unwrap().connect_lazy();
     let config = GcpKmsConfig::new(RING).with_call_timeout(Duration::from_millis(500));
     let kms = GcpKmsProvider::with_client(channel, config).unwrap();
     assert_eq!(kind(kms.random_bytes(32).await), ErrorKind::TimedOut);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_ready_client_would_ignore_is_refused() {
+    let config = || GcpKmsConfig::new(RING);
+    let ignored = [
+        config().with_endpoint("https://cloudkms.example.com"),
+        config().with_credentials(Tokens::new("a-token").credentials()),
+        config().with_tls_roots(TestCa::new().ca_pem()),
+        config().with_proxy("http://127.0.0.1:1"),
+        config().with_connections(2),
+    ];
+    for config in ignored {
+        let channel = Endpoint::from_static("http://127.0.0.1:1").connect_lazy();
+        let error = GcpKmsProvider::with_client(channel, config).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("would be ignored"), "{error}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

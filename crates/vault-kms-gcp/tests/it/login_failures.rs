@@ -111,12 +111,29 @@ async fn a_refused_login_is_begun_anew_but_not_at_once() {
         assert_eq!(error.operation(), Operation::LogIn);
     }
     assert_eq!(workload.login.requests().len(), 1, "who asks too often is locked out");
-    clock.advance(Duration::from_secs(31));
-    assert_eq!(kind(generate().await), ErrorKind::PermissionDenied);
-    assert_eq!(workload.login.requests().len(), 2);
+    // Each pause is from half to the whole of twice the one before, and no longer than a minute.
+    for (refusals, whole) in [1, 2, 4, 8, 16, 32, 60, 60].into_iter().enumerate() {
+        let whole = Duration::from_secs(whole);
+        clock.advance(whole / 2 - Duration::from_millis(1));
+        assert_eq!(kind(generate().await), ErrorKind::PermissionDenied);
+        assert_eq!(workload.login.requests().len(), refusals + 1);
+        clock.advance(whole / 2 + Duration::from_millis(1));
+        assert_eq!(kind(generate().await), ErrorKind::PermissionDenied);
+        assert_eq!(workload.login.requests().len(), refusals + 2);
+    }
+    // Another token is another login.
     fs::write(&workload.subject, "right").unwrap();
-    assert_eq!(kind(generate().await), ErrorKind::PermissionDenied);
-    clock.advance(Duration::from_secs(31));
     generate().await.unwrap();
-    assert_eq!(workload.login.requests().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_the_login_service_is_over_when_it_is() {
+    let workload = Workload::start().await;
+    workload.way.stop();
+    let kms = workload.kms().await;
+    let error = kms.generate_data_key(&workload.key, &context()).await.unwrap_err();
+    assert_eq!((error.kind(), error.operation()), (ErrorKind::Unavailable, Operation::LogIn));
+    workload.way.listen_again().unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    kms.generate_data_key(&workload.key, &context()).await.unwrap();
 }

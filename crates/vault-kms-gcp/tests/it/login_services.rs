@@ -85,6 +85,9 @@ fn child(test: &str, endpoint: &str, variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", &format!("it::login_services::{test}"), "--nocapture"]);
     command.env_remove("GOOGLE_APPLICATION_CREDENTIALS").env_remove("GCE_METADATA_HOST");
+    for proxy in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"] {
+        command.env_remove(proxy);
+    }
     command.env("HOME", "/nonexistent").env(ENDPOINT, endpoint).envs(variables.iter().copied());
     command.output().unwrap()
 }
@@ -118,6 +121,55 @@ async fn the_metadata_server_is_asked_for_the_machines_account() {
         said(&output)
     );
     assert_eq!(account(&service.fake), MACHINE);
+}
+
+/// Google's library asks it through whatever proxy the environment names; the machine's token is not for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_metadata_server_is_not_asked_through_a_proxy() {
+    if let Some(endpoint) = std::env::var_os(ENDPOINT) {
+        for credentials in [GcpCredentials::MetadataServer, GcpCredentials::ApplicationDefault] {
+            let refused = work(endpoint.to_str().unwrap(), credentials).await.unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+            assert!(refused.to_string().contains("NO_PROXY"), "{refused}");
+        }
+        return;
+    }
+    let (service, login, _) = started().await;
+    let (host, endpoint) = (login.address(), service.fake.endpoint());
+    let test = "the_metadata_server_is_not_asked_through_a_proxy";
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
+        let variables = [("GCE_METADATA_HOST", host.as_str()), (name, "http://127.0.0.1:9")];
+        let output = child(test, &endpoint, &variables);
+        assert!(output.status.success(), "{}", said(&output));
+    }
+    assert!(login.requests().is_empty());
+    let past = [
+        ("GCE_METADATA_HOST", host.as_str()),
+        ("HTTP_PROXY", "http://127.0.0.1:9"),
+        ("NO_PROXY", "127.0.0.1"),
+    ];
+    let output = child("the_metadata_server_is_asked_for_the_machines_account", &endpoint, &past);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(account(&service.fake), MACHINE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_asks_elsewhere_goes_with_no_proxy_or_roots_of_ours() {
+    let (service, login, _) = started().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (subject, path) = (folder.path().join("subject"), folder.path().join("config.json"));
+    fs::write(&path, login.external_account(&subject, "right", None)).unwrap();
+    let config = || {
+        let credentials = GcpCredentials::WorkloadIdentityFederation(path.clone());
+        at(&service.fake.endpoint()).with_credentials(credentials)
+    };
+    let roots = vault_testkit::tls::TestCa::new().ca_pem();
+    for config in [config().with_proxy("http://127.0.0.1:9"), config().with_tls_roots(roots)] {
+        let error = GcpKmsProvider::connect(config).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("asks other services"), "{error}");
+    }
+    GcpKmsProvider::connect(config()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,9 +1,14 @@
 //! Tokens that expire, are refused or cannot be had, and the files that logins are made from.
 
 use std::fs;
+use std::sync::Arc;
 
-use vault_crypto_core::{CryptoError, ErrorKind, KmsProvider, Operation};
+use vault_crypto_core::{
+    CryptoError, ErrorKind, KeyConfig, KmsAdmin, KmsProvider, Operation, RotateOptions,
+};
 use vault_kms_gcp::{GcpCredentials, GcpKmsProvider};
+use vault_testkit::VirtualClock;
+use vault_testkit::fakes::google::FakeGoogleLogin;
 
 use super::support::{Service, Tokens, at, context, kind, plain};
 
@@ -13,23 +18,70 @@ async fn as_holder(service: &Service, tokens: &Tokens) -> GcpKmsProvider {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_expires_in_mid_use_is_told_and_the_next_one_is_taken() {
-    let service = Service::start().await;
+async fn a_token_that_the_service_refuses_is_replaced_within_the_call() {
+    let (service, login) = (Service::start().await, FakeGoogleLogin::start());
     let key = service.key("cards").await;
+    service.fake.expect_logins_of(&login);
+    let folder = tempfile::tempdir().unwrap();
+    let (subject, path) = (folder.path().join("subject"), folder.path().join("config.json"));
+    fs::write(&subject, "right").unwrap();
+    fs::write(&path, login.external_account(&subject, "right", None)).unwrap();
+    let clock = VirtualClock::new();
+    let config = plain(&service.fake)
+        .with_credentials(GcpCredentials::WorkloadIdentityFederation(path))
+        .with_clock(Arc::new(clock.clone()));
+    let kms = Arc::new(GcpKmsProvider::connect(config).await.unwrap());
+    let data_key = kms.generate_data_key(&key, &context()).await.unwrap();
+    assert_eq!(login.requests().len(), 1);
+
+    login.revoke_all();
+    service.fake.forget_calls();
+    let opened = kms.decrypt_data_key(data_key.wrapped(), &context()).await.unwrap();
+    assert_eq!(&opened, data_key.plaintext());
+    assert_eq!((login.requests().len(), service.fake.calls().len()), (2, 2));
+
+    // Many at once are refused, and one login serves them all.
+    login.revoke_all();
+    let calls: Vec<_> = (0..100)
+        .map(|_| {
+            let (kms, key) = (Arc::clone(&kms), key.clone());
+            tokio::spawn(async move { kms.generate_data_key(&key, &context()).await.map(drop) })
+        })
+        .collect();
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    assert_eq!(login.requests().len(), 3);
+
+    // Whom the service never takes asks for no token after another.
+    service.fake.revoke_tokens();
+    for _ in 0..50 {
+        let refused = kms.generate_data_key(&key, &context()).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
+        assert!(refused.to_string().contains("token"), "{refused}");
+    }
+    assert_eq!(login.requests().len(), 4);
+    assert!(!kms.health_check().await.unwrap().healthy);
+    service.fake.expect_logins_of(&login);
+    kms.generate_data_key(&key, &context()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_a_refused_token_did_not_make_is_made_once() {
+    let service = Service::start().await;
     let tokens = Tokens::new("first-token-of-the-test");
     let kms = as_holder(&service, &tokens).await;
     service.fake.expect_token(Some("first-token-of-the-test"));
-    let data_key = kms.generate_data_key(&key, &context()).await.unwrap();
+    let key = kms.create_key(KeyConfig::new("cards")).await.unwrap().key_id;
     service.fake.expect_token(Some("second-token-of-the-test"));
-    let refused = kms.decrypt_data_key(data_key.wrapped(), &context()).await.unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
-    assert!(refused.to_string().contains("token"), "{refused}");
+    let refused = kms.rotate_key(&key, RotateOptions::now()).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::PermissionDenied, "the source has no other token");
     tokens.set("second-token-of-the-test");
-    let opened = kms.decrypt_data_key(data_key.wrapped(), &context()).await.unwrap();
-    assert_eq!(&opened, data_key.plaintext());
-    service.fake.revoke_tokens();
-    assert_eq!(kind(kms.generate_data_key(&key, &context()).await), ErrorKind::PermissionDenied);
-    assert!(!kms.health_check().await.unwrap().healthy);
+    kms.rotate_key(&key, RotateOptions::now()).await.unwrap();
+    assert_eq!(kms.describe_key(&key).await.unwrap().versions.len(), 2);
+    service.fake.fail_next_of("CreateCryptoKeyVersion", 16.into());
+    kms.rotate_key(&key, RotateOptions::now()).await.unwrap();
+    assert_eq!(kms.describe_key(&key).await.unwrap().versions.len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
