@@ -147,6 +147,19 @@ impl Reading<'_> {
         self.text("timeout").map(duration).transpose()
     }
 
+    /// `proxy`: `http://HOST:PORT`, and no login in it.
+    pub(super) fn proxy(&self) -> Result<Option<&str>> {
+        let Some(proxy) = self.text("proxy") else { return Ok(None) };
+        let place =
+            proxy.strip_prefix("http://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
+        let parts = place.and_then(|place| place.rsplit_once(':')).filter(|(host, port)| {
+            let strange = |c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '@' | '%');
+            !host.is_empty() && !host.contains(strange) && port.parse::<u16>().is_ok()
+        });
+        let form = "the option proxy is http://HOST:PORT, without a login in it";
+        parts.map(|_| Some(proxy)).ok_or_else(|| invalid(form))
+    }
+
     /// The certificates in `ca_file`, as PEM.
     pub(super) fn roots(&self) -> Result<Option<Vec<u8>>> {
         self.path("ca_file").map(|path| read("ca_file", &path)).transpose()

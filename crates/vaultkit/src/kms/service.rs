@@ -15,7 +15,7 @@ pub enum Service {
 }
 
 /// What every service can be told.
-const COMMON: &[&str] = &["ca_file", "timeout"];
+const COMMON: &[&str] = &["ca_file", "proxy", "timeout"];
 
 impl Service {
     /// Every service that there is.

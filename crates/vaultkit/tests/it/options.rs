@@ -30,6 +30,7 @@ impl Files {
         match option {
             "ca_file" => file("ca.pem"),
             name if name.ends_with("_file") => file("secret"),
+            "proxy" => "http://proxy.example:3128".to_owned(),
             "timeout" => "3s".to_owned(),
             "fips" | "dual_stack" | "plain_http" => "false".to_owned(),
             "address" => "127.0.0.1:443".to_owned(),
@@ -56,22 +57,22 @@ fn place(service: Service) -> String {
 const TOGETHER: &[(Service, &str)] = &[
     (
         Service::Aws,
-        "region endpoint sts_endpoint fips dual_stack profile role_arn external_id session_name ca_file timeout",
+        "region endpoint sts_endpoint fips dual_stack profile role_arn external_id session_name ca_file proxy timeout",
     ),
     (Service::Aws, "region role_arn session_name web_identity_token_file"),
     (
         Service::HashiCorp,
         "login=token token_file name namespace plain_http scope_binding ca_file timeout",
     ),
-    (Service::HashiCorp, "login=approle role_id secret_id_file auth_mount"),
+    (Service::HashiCorp, "login=approle role_id secret_id_file auth_mount proxy"),
     (Service::HashiCorp, "login=kubernetes role jwt_file auth_mount"),
     (Service::HashiCorp, "login=jwt role jwt_file"),
     (
         Service::Azure,
         "login=secret tenant_id client_id client_secret_file authority address ca_file timeout",
     ),
-    (Service::Azure, "login=managed client_id"),
-    (Service::Gcp, "login=metadata endpoint ca_file timeout"),
+    (Service::Azure, "login=managed client_id proxy"),
+    (Service::Gcp, "login=metadata endpoint ca_file proxy timeout"),
 ];
 
 #[tokio::test]
@@ -147,6 +148,36 @@ async fn an_address_beside_a_name_is_an_ip_and_a_port() {
 }
 
 #[tokio::test]
+async fn a_proxy_is_a_host_and_a_port_and_has_no_login() {
+    for service in Service::ALL {
+        let login = match service {
+            Service::Aws => "region=eu-west-1",
+            Service::HashiCorp => "token_file=/nowhere",
+            Service::Azure => "login=cli",
+            _ => "login=metadata",
+        };
+        for wrong in [
+            "proxy.example:3128",
+            "https://p:3128",
+            "http://p",
+            "http://:1",
+            "http://p:x",
+            "http://p:1/x",
+        ] {
+            let uri = format!("{}?{login}&proxy={wrong}", place(*service));
+            let error = connect(&uri).await.unwrap_err().to_string();
+            assert!(error.contains("proxy is http://HOST:PORT"), "{uri}: {error}");
+        }
+        for secret in ["http://me:SECRET@p:3128", "me:SECRET@p:3128"] {
+            let uri = format!("{}?{login}&proxy={secret}", place(*service));
+            let error = connect(&uri).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            assert!(!format!("{error:?}").contains("SECRET"), "{error:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn options_that_a_login_does_not_read_are_refused() {
     let ring = "projects/p/locations/l/keyRings/r";
     for uri in [
@@ -158,6 +189,8 @@ async fn options_that_a_login_does_not_read_are_refused() {
         "hcvault://vault.example/transit/a?token_file=/nowhere&client_key_file=/nowhere",
         "azurekeyvault://v.vault.azure.net/keys/a?login=cli&client_id=x",
         "azurekeyvault://v.vault.azure.net/keys/a?login=managed&tenant_id=x",
+        "azurekeyvault://v.vault.azure.net/keys/a?login=cli&address=127.0.0.1:443&proxy=http://p:3128",
+        "hcvault://127.0.0.1/transit/a?token_file=/nowhere&plain_http=true&proxy=http://p:3128",
         &format!("gcp-kms://{ring}?login=metadata&credentials_file=/nowhere"),
     ] {
         let error = connect(uri).await.unwrap_err();

@@ -29,6 +29,9 @@ fn config(uri: &RemoteUri) -> Result<AwsKmsConfig> {
     if let Some(endpoint) = options.text("sts_endpoint") {
         config = config.with_sts_endpoint(endpoint);
     }
+    if let Some(proxy) = options.proxy()? {
+        config = config.with_proxy(proxy);
+    }
     if let Some(roots) = options.roots()? {
         config = config.with_tls_roots(roots);
     }

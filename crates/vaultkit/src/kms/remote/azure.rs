@@ -26,6 +26,11 @@ fn config(uri: &RemoteUri) -> Result<AzureKmsConfig> {
         let host = uri.place.split_once(':').map_or(&*uri.place, |(host, _)| host);
         config = config.with_resolved(host, address);
     }
+    if let Some(proxy) = options.proxy()? {
+        // A proxy looks names up itself, so that the address would be passed over.
+        options.refuse(&["address"], "a proxy")?;
+        config = config.with_proxy(proxy);
+    }
     if let Some(roots) = options.roots()? {
         config = config.with_tls_roots(roots);
     }

@@ -20,6 +20,9 @@ fn config(uri: &RemoteUri) -> Result<GcpKmsConfig> {
     if let Some(endpoint) = options.text("endpoint") {
         config = config.with_endpoint(endpoint);
     }
+    if let Some(proxy) = options.proxy()? {
+        config = config.with_proxy(proxy);
+    }
     if let Some(roots) = options.roots()? {
         config = config.with_tls_roots(roots);
     }

@@ -8,6 +8,10 @@ use super::{Connected, RemoteUri};
 use crate::kms::invalid;
 use crate::kms::options::Reading;
 
+use environment::Environment;
+
+mod environment;
+
 about!(VaultKmsProvider);
 
 pub(super) async fn connect(uri: RemoteUri) -> Result<Connected> {
@@ -30,14 +34,23 @@ fn config(uri: &RemoteUri) -> Result<VaultKmsConfig> {
 
 fn connection(options: &Reading<'_>, host: &str) -> Result<VaultConnectionConfig> {
     // To this machine alone: to send tokens readable over the network takes more than a word in a file.
-    let scheme = if options.switch("plain_http")? { "http" } else { "https" };
-    let mut config =
-        VaultConnectionConfig::new(format!("{scheme}://{host}"), credentials(options)?);
+    let is_plain = options.switch("plain_http")?;
+    let scheme = if is_plain { "http" } else { "https" };
+    let address = format!("{scheme}://{host}");
+    let Login { credentials, namespace } = login(options, &address)?;
+    let mut config = VaultConnectionConfig::new(address, credentials);
     if let Some(name) = options.text("name") {
         config = config.with_server_name(name);
     }
-    if let Some(namespace) = options.text("namespace") {
-        config = config.with_namespace(VaultMount::new(namespace)?);
+    if let Some(namespace) = namespace {
+        config = config.with_namespace(VaultMount::new(&namespace)?);
+    }
+    if let Some(proxy) = options.proxy()? {
+        // For this machine alone, and a proxy may be another one.
+        if is_plain {
+            options.refuse(&["plain_http"], "a proxy")?;
+        }
+        config = config.with_proxy(proxy);
     }
     if let Some(roots) = options.roots()? {
         config = config.with_tls_roots(roots);
@@ -56,12 +69,31 @@ fn connection(options: &Reading<'_>, host: &str) -> Result<VaultConnectionConfig
     Ok(config)
 }
 
+/// Who asks, and where the service knows them.
+struct Login {
+    credentials: VaultCredentials,
+    namespace: Option<String>,
+}
+
 /// The login that was named, else the token of the environment or of Vault's own program.
+fn login(options: &Reading<'_>, address: &str) -> Result<Login> {
+    options.refuse(unread(options.text("login")), "this login; name it by the option login")?;
+    let namespace = options.text("namespace");
+    if matches!(options.text("login"), None | Some("token")) {
+        let Some(path) = options.path("token_file") else {
+            return Environment::of_process().login(address, namespace);
+        };
+        let credentials = VaultCredentials::token_file(path);
+        return Ok(Login { credentials, namespace: namespace.map(str::to_owned) });
+    }
+    let namespace = namespace.map(str::to_owned);
+    Ok(Login { credentials: credentials(options)?, namespace })
+}
+
+/// The login that was named, other than by a token.
 fn credentials(options: &Reading<'_>) -> Result<VaultCredentials> {
     let role = || options.text("role").map(str::to_owned);
-    options.refuse(unread(options.text("login")), "this login; name it by the option login")?;
     let credentials = match options.text("login") {
-        None | Some("token") => return token(options),
         Some("approle") => {
             let secret = match options.path("secret_id_file") {
                 Some(path) => SecretId::File(path),
@@ -81,7 +113,7 @@ fn credentials(options: &Reading<'_>) -> Result<VaultCredentials> {
             options.needed("client_cert_file", "login=cert")?;
             VaultCredentials::tls_certificate(role())?
         }
-        Some(_) => {
+        _ => {
             return Err(invalid("the option login is token, approle, kubernetes, jwt or cert"));
         }
     };
@@ -100,21 +132,5 @@ fn unread(login: Option<&str>) -> &'static [&'static str] {
         Some("cert") => &["jwt_file", "role_id", "secret_id_file", "token_file"],
         // Refused below.
         Some(_) => &[],
-    }
-}
-
-fn token(options: &Reading<'_>) -> Result<VaultCredentials> {
-    if let Some(path) = options.path("token_file") {
-        return Ok(VaultCredentials::token_file(path));
-    }
-    if let Ok(token) = std::env::var("VAULT_TOKEN") {
-        return Ok(VaultCredentials::token(token));
-    }
-    let home = std::env::var_os("HOME").map(std::path::PathBuf::from);
-    match home.map(|home| home.join(".vault-token")).filter(|path| path.exists()) {
-        Some(path) => Ok(VaultCredentials::token_file(path)),
-        None => Err(invalid(
-            "there is no token: set VAULT_TOKEN, name a token_file, or choose another login",
-        )),
     }
 }
