@@ -3,10 +3,7 @@
 //! Left to others: everything that an engine's answers mean.
 
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -14,6 +11,7 @@ use http::Method;
 use serde::{Deserialize, Serialize};
 use vault_crypto_core::{Clock, Result};
 
+use crate::attempt::within;
 use crate::login::{Login, look_up_self};
 use crate::server::{self, Body};
 use crate::session::Sessions;
@@ -82,12 +80,7 @@ impl VaultConnection {
     /// ([`with_call_timeout`](VaultConnectionConfig::with_call_timeout)) ends first. For engines that need
     /// several requests for one call.
     pub async fn in_time<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        let (mut work, mut end) = (pin!(work), self.0.clock.sleep(self.0.call_timeout));
-        poll_fn(|cx| match work.as_mut().poll(cx) {
-            Poll::Ready(answer) => Poll::Ready(Some(answer)),
-            Poll::Pending => end.as_mut().poll(cx).map(|()| None),
-        })
-        .await
+        within(&*self.0.clock, self.0.call_timeout, work).await
     }
 
     /// Reads `segments` under `mount`.
@@ -260,7 +253,8 @@ impl VaultConnection {
     async fn answered(&self, request: Request) -> Result<VaultAnswer, VaultFailure> {
         let Inner { transport, sessions, .. } = &*self.0;
         let session = sessions.current(transport).await?;
-        let failure = match transport.send(&request, Some(&session.token)).await?.success() {
+        let sent = sessions.beside(transport.send(&request, Some(&session.token)));
+        let failure = match sent.await?.success() {
             Ok(body) => return Ok(VaultAnswer::new(body)),
             Err(failure) => failure,
         };

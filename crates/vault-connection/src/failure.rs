@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use vault_crypto_core::{CryptoError, ErrorKind, Operation, SecureBytes};
 use zeroize::Zeroizing;
 
@@ -19,17 +20,17 @@ use crate::VaultAnswer;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum VaultFailureKind {
-    /// 400, and any 4xx without a kind of its own: the request can never work.
+    /// 400, and any 4xx without a kind of its own, in Vault's own form: the request can never work.
     Rejected,
     /// 401 or 403: the token may not do this, or is no longer valid.
     PermissionDenied,
-    /// 404: no such thing, or no such mount.
+    /// 404 in Vault's own form: no such thing, or no such mount.
     NotFound,
-    /// 405, 501: this server does not have that.
+    /// 405 in Vault's own form, 501: this server does not have that.
     NotSupported,
     /// 412: the node that answered has not caught up with an earlier write.
     NotCaughtUp,
-    /// 413, or an answer longer than 8 MiB.
+    /// 413: the request is too large.
     TooLarge,
     /// 429: a quota of the server.
     Throttled,
@@ -37,13 +38,14 @@ pub enum VaultFailureKind {
     Sealed,
     /// 5xx, 472, 473: the server cannot answer now.
     Unavailable,
-    /// No answer within the time-outs.
+    /// No answer within the time-outs; 408 and 504.
     TimedOut,
     /// No connection, or it broke.
     Unreachable,
     /// The server's TLS certificate is not one that we trust for this name.
     Untrusted,
-    /// The answer is not what such a request is answered with.
+    /// The answer is not what such a request is answered with: of another form, a 4xx of something between, or longer
+    /// than 8 MiB.
     Unreadable,
     /// A redirect that is not followed.
     Redirected,
@@ -83,7 +85,8 @@ impl VaultFailure {
     /// What a status other than success means.
     pub(crate) fn of_status(status: u16, retry_after: Option<Duration>, body: SecureBytes) -> Self {
         let said = said(&body);
-        let kind = kind_of(status, &said);
+        let kind = kind_of(status, said.as_ref().map(|said| said.as_str()));
+        let said = said.unwrap_or_default();
         // A deleted version of a secret is 404 with its metadata.
         let answer = (status == 404).then(|| VaultAnswer::new(body)).filter(VaultAnswer::has_data);
         let (detail, source, login) = (None, None, false);
@@ -237,54 +240,62 @@ const fn sentence_of(kind: VaultFailureKind) -> &'static str {
         Kind::NotFound => "the server has nothing at this path; is the engine mounted there?",
         Kind::NotSupported => "the server does not have this operation",
         Kind::NotCaughtUp => "the node that answered has not caught up with an earlier write",
-        Kind::TooLarge => "the request or its answer is too large",
+        Kind::TooLarge => "the request is too large for the server",
         Kind::Throttled => "a quota of the server is used up",
         Kind::Sealed => "the server is sealed; somebody has to unseal it",
         Kind::Unavailable => "the server cannot answer now",
         Kind::TimedOut => "no answer in time",
         Kind::Unreachable => "no connection to the server",
         Kind::Untrusted => "the server's TLS certificate is not trusted",
-        Kind::Unreadable => "the answer is not one of Vault's",
+        Kind::Unreadable => "the answer is not one of Vault's; did something between answer?",
         Kind::Redirected => "the server redirects to an address that is not allowed",
         Kind::InvalidInput => "the request cannot be made",
     }
 }
 
-fn kind_of(status: u16, said: &str) -> VaultFailureKind {
+/// `said` is what Vault says of it; `None` where somebody else answered, who does not know what Vault has.
+fn kind_of(status: u16, said: Option<&str>) -> VaultFailureKind {
     use VaultFailureKind as Kind;
+    let sealed =
+        |said: &str| said.contains("Vault is sealed") || said.contains("OpenBao is sealed");
     match status {
         401 | 403 => Kind::PermissionDenied,
-        404 => Kind::NotFound,
-        405 | 501 => Kind::NotSupported,
-        408 => Kind::TimedOut,
+        408 | 504 => Kind::TimedOut,
         412 => Kind::NotCaughtUp,
         413 => Kind::TooLarge,
         429 => Kind::Throttled,
-        503 if said.contains("Vault is sealed") || said.contains("OpenBao is sealed") => {
-            Kind::Sealed
-        }
+        501 => Kind::NotSupported,
+        503 if said.is_some_and(sealed) => Kind::Sealed,
         // A standby of a replica, which the load balancer should not have asked.
         472 | 473 | 500.. => Kind::Unavailable,
+        400..=499 if said.is_none() => Kind::Unreadable,
+        404 => Kind::NotFound,
+        405 => Kind::NotSupported,
         400..=499 => Kind::Rejected,
         300..=399 => Kind::Redirected,
         _ => Kind::Unreadable,
     }
 }
 
-/// The server's `errors`, one a line; empty for what is no such answer.
-fn said(body: &SecureBytes) -> Zeroizing<String> {
+/// The server's `errors`, one a line; `None` for what is no answer of Vault's. One without `errors` has the number
+/// that Vault gives to each request.
+fn said(body: &SecureBytes) -> Option<Zeroizing<String>> {
     #[derive(Deserialize)]
-    struct Errors {
-        errors: Vec<Zeroizing<String>>,
+    struct Told {
+        errors: Option<Vec<Zeroizing<String>>>,
+        request_id: Option<IgnoredAny>,
     }
-    let parsed = serde_json::from_slice::<Errors>(body.as_slice());
-    let errors = parsed.map(|parsed| parsed.errors).unwrap_or_default();
+    let told = serde_json::from_slice::<Told>(body.as_slice()).ok()?;
+    let errors = match (told.errors, told.request_id) {
+        (None, None) => return None,
+        (errors, _) => errors.unwrap_or_default(),
+    };
     let mut said = Zeroizing::new(String::with_capacity(body.len()));
     for error in errors {
         said.push_str(&error);
         said.push('\n');
     }
-    said
+    Some(said)
 }
 
 impl fmt::Display for VaultFailure {
@@ -336,5 +347,44 @@ impl fmt::Display for Shared {
 impl Error for Shared {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.0.source()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(status: u16, body: &str) -> ErrorKind {
+        let body = SecureBytes::new(body.as_bytes().to_vec());
+        VaultFailure::of_status(status, None, body).to_error(Operation::Decrypt).kind()
+    }
+
+    #[test]
+    fn what_something_between_answers_says_nothing_of_the_key() {
+        for body in
+            ["", "<html>not found</html>", "{}", r#"{"error":"x"}"#, "[]", "404 page not found"]
+        {
+            for status in [400, 404, 405, 409, 418, 422, 500, 502, 503] {
+                assert_eq!(kind(status, body), ErrorKind::Unavailable, "{status} {body}");
+            }
+            assert_eq!(kind(403, body), ErrorKind::PermissionDenied);
+        }
+        for body in [r#"{"errors":[]}"#, r#"{"errors":["x"]}"#, r#"{"request_id":"x","data":null}"#]
+        {
+            assert_eq!(kind(400, body), ErrorKind::InvalidInput, "{body}");
+            assert_eq!(kind(404, body), ErrorKind::KeyNotFound, "{body}");
+            assert_eq!(kind(405, body), ErrorKind::Unsupported, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_means_the_same_of_everybody_has_one_kind() {
+        for body in ["<html></html>", r#"{"errors":["x"]}"#] {
+            for status in [408, 504] {
+                assert_eq!(kind(status, body), ErrorKind::TimedOut);
+            }
+            assert_eq!(kind(413, body), ErrorKind::LimitExceeded);
+            assert_eq!(kind(429, body), ErrorKind::Throttled);
+        }
     }
 }

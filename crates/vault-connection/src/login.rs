@@ -165,16 +165,7 @@ async fn wraps_a_secret_id(
     let answer = transport.send(&request, None).await?.success().map_err(does_not_open)?;
     let answer = VaultAnswer::new(answer);
     let Data { creation_path } = answer.data()?;
-    let roles = format!("{}/role/", mount.auth());
-    let at_this_mount = match creation_path.find(&roles) {
-        Some(0) => true,
-        // The namespace's name may stand before it.
-        Some(_) => transport.has_namespace(),
-        None => false,
-    };
-    let made_by_role = at_this_mount
-        && (creation_path.ends_with("/secret-id") || creation_path.ends_with("/custom-secret-id"));
-    if made_by_role {
+    if is_a_roles(creation_path, mount, transport.namespace()) {
         return Ok(());
     }
     Err(VaultFailure::new(
@@ -182,6 +173,21 @@ async fn wraps_a_secret_id(
         "the wrapping token holds no secret of a role at this mount: somebody may have opened the right one and \
          wrapped another secret; find out who, and issue a new one",
     ))
+}
+
+/// Whether a role at `mount` makes its secrets at `path`: exactly there, for whoever mounts an engine may choose what
+/// else a path has in it.
+fn is_a_roles(path: &str, mount: &VaultMount, namespace: Option<&str>) -> bool {
+    // The namespace may stand before it.
+    let inside = namespace.and_then(|namespace| path.strip_prefix(namespace)?.strip_prefix('/'));
+    let roles = format!("{}/role/", mount.auth());
+    let made_at = |path: &str| {
+        let made = path.strip_prefix(roles.as_str()).and_then(|role| role.split_once('/'));
+        made.is_some_and(|(role, what)| {
+            !role.is_empty() && matches!(what, "secret-id" | "custom-secret-id")
+        })
+    };
+    made_at(path) || inside.is_some_and(made_at)
 }
 
 fn does_not_open(failure: VaultFailure) -> VaultFailure {
@@ -278,5 +284,38 @@ fn read_secret(path: &Path) -> Result<SecureString, VaultFailure> {
             Err(refused("the login's file has more than 64 KiB"))
         }
         Ok(_) => Ok(SecureString::new(text.trim_end_matches(['\n', '\r']))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_role_of_the_mount_makes_its_secrets() {
+        let mount = VaultMount::new("approle").unwrap();
+        let is = |path: &str, namespace: Option<&str>| is_a_roles(path, &mount, namespace);
+        for kind in ["secret-id", "custom-secret-id"] {
+            let path = format!("auth/approle/role/app/{kind}");
+            assert!(is(&path, None) && is(&path, Some("team-a")));
+            let inside = format!("team-a/{path}");
+            assert!(is(&inside, Some("team-a")) && !is(&inside, None));
+            for elsewhere in ["team-b", "team", "a", "team-a/x", "x/team-a", ""] {
+                assert!(!is(&format!("{elsewhere}/{path}"), Some("team-a")), "{elsewhere}");
+            }
+        }
+        for path in [
+            "secret/data/auth/approle/role/app/secret-id",
+            "auth/approle/role/app/secret-id/secret-id",
+            "auth/approle/role//secret-id",
+            "auth/approle/role/secret-id",
+            "auth/approle/role/app/secret-id-accessor",
+            "auth/other/role/app/secret-id",
+            "team-aauth/approle/role/app/secret-id",
+            "sys/wrapping/wrap",
+            "",
+        ] {
+            assert!(!is(path, None) && !is(path, Some("team-a")), "{path}");
+        }
     }
 }

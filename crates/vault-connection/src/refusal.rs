@@ -46,7 +46,8 @@ impl Refusals {
         }
         let before = self.last.as_ref().filter(|last| last.proof.is(&proof));
         let in_a_row = before.map_or(1, |last| last.in_a_row.saturating_add(1));
-        let until = now.saturating_add(back_off(in_a_row, random));
+        let asked_for = failure.retry_after().unwrap_or_default();
+        let until = now.saturating_add(back_off(in_a_row, random).max(asked_for));
         self.last = Some(Refused { failure: failure.clone(), proof, until, in_a_row });
     }
 

@@ -1,39 +1,45 @@
-//! The token in use: got when it is first needed, renewed or replaced in time, by one task while the
-//! others go on or wait for the same outcome.
+//! The token in use: got when it is first needed, renewed or replaced in time, beside the calls of those who
+//! have one that lives, and waited for by those who have none.
 //!
-//! Left to others: how to log in (`login`), when (`lease`), not again too soon (`refusal`), what happens to a
-//! login that is dropped half way (`attempt`), and who drives renewal (`upkeep`).
+//! Left to others: how to log in (`login`), when (`lease`), not again too soon (`refusal`), what is under way
+//! (`attempt`), and who drives renewal (`upkeep`).
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
-use tokio::sync::Mutex;
 use vault_crypto_core::{Clock, RandomSource};
 
-use crate::attempt::{Attempt, Ended};
-use crate::lease::{Next, Plan, back_off};
-use crate::login::{self, Granted, Login};
-use crate::refusal::Refusals;
+use crate::attempt::{Attempt, Attempts, Running, within};
+use crate::lease::{Next, Plan};
+use crate::login::{self, Login};
 use crate::token::Token;
 use crate::transport::Transport;
-use crate::{VaultCredentials, VaultFailure, VaultFailureKind};
+use crate::{VaultFailure, VaultFailureKind};
 
 /// A refused request does not ask whether its token still lives more often than this.
 const ALIVE_LASTS: Duration = Duration::from_secs(5);
 /// How long upkeep rests at most: somebody else may have logged in meanwhile. And how old a token becomes before
 /// it is asked when it ends, where it was given and nobody told.
 const LONGEST_REST: Duration = Duration::from_secs(30);
+/// How long the one caller who sees to a token that still lives waits for that.
+const EARLY_WAIT: Duration = Duration::from_secs(1);
+/// How long a login that is older than a whole call may still take: its answer may lie there unread.
+const GRACE: Duration = Duration::from_secs(1);
+/// A login that began so long before a caller came may have been left alone since, so that its failure is old.
+const OLD: Duration = Duration::from_secs(1);
 const NEVER: u64 = u64::MAX;
 
 /// A token and what is known of it.
 pub(crate) struct Session {
     pub(crate) token: Token,
     /// Counts tokens and renewals, to tell a replaced one from the current one.
-    number: u64,
+    pub(crate) number: u64,
     /// `None` for a token whose end nobody told, or that has none.
-    plan: Option<Plan>,
+    pub(crate) plan: Option<Plan>,
     /// The server told that this token has no end.
     endless: bool,
     /// When to tend to it, in milliseconds of the monotonic clock.
@@ -43,8 +49,33 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    fn put_off(&self, until: Duration) {
+    pub(crate) fn new(
+        token: Token,
+        number: u64,
+        plan: Option<Plan>,
+        asked_at: Duration,
+        endless: bool,
+    ) -> Self {
+        let due = match plan {
+            Some(plan) => millis(plan.due),
+            None if endless => NEVER,
+            None => millis(asked_at.saturating_add(LONGEST_REST)),
+        };
+        Self { token, number, plan, endless, due: due.into(), alive_until: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn put_off(&self, until: Duration) {
         self.due.store(millis(until), Ordering::Relaxed);
+    }
+
+    /// The same for one of many who saw that it is `due`.
+    fn claim(&self, due: u64, until: Duration) -> bool {
+        let (until, order) = (millis(until), Ordering::Relaxed);
+        self.due.compare_exchange(due, until, order, order).is_ok()
+    }
+
+    fn due(&self) -> u64 {
+        self.due.load(Ordering::Relaxed)
     }
 
     fn has_ended(&self, now: Duration) -> bool {
@@ -52,26 +83,11 @@ impl Session {
     }
 }
 
-/// The current token and the one flight at a time that replaces it.
+/// The current token, and those who wait for another one.
 pub(crate) struct Sessions {
-    current: ArcSwapOption<Session>,
-    flight: Mutex<Flight>,
-    /// How many logins have failed: who waited through one shares its failure.
-    failed: AtomicU64,
-    login: Arc<Login>,
+    attempts: Arc<Attempts>,
     /// How long one caller waits for a login.
     patience: Duration,
-    clock: Arc<dyn Clock>,
-    random: Arc<dyn RandomSource>,
-}
-
-#[derive(Default)]
-struct Flight {
-    number: u64,
-    failures: u32,
-    last_failure: Option<VaultFailure>,
-    attempt: Option<Attempt>,
-    refusals: Refusals,
 }
 
 impl Sessions {
@@ -81,15 +97,7 @@ impl Sessions {
         clock: Arc<dyn Clock>,
         random: Arc<dyn RandomSource>,
     ) -> Self {
-        Self {
-            current: ArcSwapOption::empty(),
-            flight: Mutex::default(),
-            failed: AtomicU64::new(0),
-            login: Arc::new(login),
-            patience,
-            clock,
-            random,
-        }
+        Self { attempts: Arc::new(Attempts::new(login, clock, random)), patience }
     }
 
     /// A token to use now.
@@ -97,20 +105,35 @@ impl Sessions {
         &self,
         transport: &Arc<Transport>,
     ) -> Result<Arc<Session>, VaultFailure> {
-        let now = self.clock.monotonic();
-        match self.current.load_full() {
-            Some(session) if millis(now) < session.due.load(Ordering::Relaxed) => Ok(session),
+        let now = self.now();
+        match self.session() {
             Some(session) if session.has_ended(now) => {
                 self.log_in_after(transport, session.number).await
             }
+            Some(session) if millis(now) < session.due() => Ok(session),
             Some(session) => {
-                // Still valid: one caller sees to it, the others go on with it.
-                let Ok(mut flight) = self.flight.try_lock() else { return Ok(session) };
-                self.tend_to(&mut flight, &session, transport).await;
-                Ok(self.current.load_full().unwrap_or(session))
+                self.tend_to(transport, &session, session.due(), EARLY_WAIT).await;
+                Ok(self.session().unwrap_or(session))
             }
             None => self.log_in_after(transport, 0).await,
         }
+    }
+
+    /// `call`, and beside it what is under way for the next token. What it does not finish the next call does.
+    pub(crate) async fn beside<T>(&self, call: impl Future<Output = T>) -> T {
+        let (mut call, mut others) = (pin!(call), None);
+        poll_fn(|cx| {
+            if let Poll::Ready(answer) = call.as_mut().poll(cx) {
+                return Poll::Ready(answer);
+            }
+            let others: &mut [Option<Running>; 2] =
+                others.get_or_insert_with(|| self.attempts.under_way());
+            for other in others {
+                other.take_if(|running| Pin::new(running).poll(cx).is_ready());
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     /// Another token than `dead`, which the server no longer takes.
@@ -125,7 +148,7 @@ impl Sessions {
                 "the token is no longer valid: it has expired or was revoked, and there is no other",
             )
         };
-        if !self.login.credentials.can_log_in_again() {
+        if !self.attempts.login.credentials.can_log_in_again() {
             return Err(ended());
         }
         let fresh = self.log_in_after(transport, dead.number).await?;
@@ -146,11 +169,11 @@ impl Sessions {
         if failure.says("invalid token") || failure.says("bad token") {
             return true;
         }
-        if self.current.load_full().is_some_and(|current| current.number > session.number) {
+        if self.session().is_some_and(|current| current.number > session.number) {
             return true; // Somebody has replaced it already.
         }
         // Older servers say "permission denied" to both; every token may look itself up.
-        let now = self.clock.monotonic();
+        let now = self.now();
         if millis(now) < session.alive_until.load(Ordering::Relaxed) {
             return false;
         }
@@ -166,220 +189,111 @@ impl Sessions {
 
     /// Sees to the token if it is time, and says how long to rest.
     pub(crate) async fn tend(&self, transport: &Arc<Transport>) -> Duration {
-        let Some(session) = self.current.load_full() else {
-            let failures = match self.log_in_after(transport, 0).await {
-                Ok(_) => return Duration::ZERO,
-                Err(_) => self.flight.lock().await.failures,
+        let Some(session) = self.session() else {
+            return match self.log_in_after(transport, 0).await {
+                Ok(_) => Duration::ZERO,
+                Err(_) => self.attempts.back_off(false),
             };
-            return back_off(failures, &*self.random);
         };
-        let now = self.clock.monotonic();
-        if millis(now) >= session.due.load(Ordering::Relaxed) {
-            let mut flight = self.flight.lock().await;
-            self.tend_to(&mut flight, &session, transport).await;
-        } else if session.plan.is_none() && !session.endless {
-            let mut flight = self.flight.lock().await;
-            self.learn(&mut flight, &session, transport).await;
+        let (due, unknown) = (session.due(), session.plan.is_none() && !session.endless);
+        if unknown || millis(self.now()) >= due {
+            self.tend_to(transport, &session, due, self.patience).await;
         }
-        let due = self.current.load_full().map_or(0, |session| session.due.load(Ordering::Relaxed));
-        let rest = Duration::from_millis(due.saturating_sub(millis(self.clock.monotonic())));
+        let due = self.session().map_or(0, |session| session.due());
+        let rest = Duration::from_millis(due.saturating_sub(millis(self.now())));
         rest.clamp(Duration::from_millis(1), LONGEST_REST)
     }
 
     /// Forgets the token and gives it back.
     pub(crate) fn take(&self) -> Option<Arc<Session>> {
-        self.current.swap(None)
+        self.attempts.current.swap(None)
     }
 
     /// Whether the token was got by a login of ours, so that it is ours to revoke.
     pub(crate) fn owns_its_token(&self) -> bool {
-        !matches!(
-            self.login.credentials,
-            VaultCredentials::Token(_) | VaultCredentials::TokenFile(_)
-        )
+        self.attempts.owns_its_token()
     }
 
-    /// Logs in unless somebody did since session `seen`. Who waited while a login failed gets its failure.
+    /// Logs in unless somebody did since session `seen`. All who wait share one login and its failure.
     async fn log_in_after(
         &self,
         transport: &Arc<Transport>,
         seen: u64,
     ) -> Result<Arc<Session>, VaultFailure> {
-        let failed = self.failed.load(Ordering::Acquire);
-        let mut flight = self.flight.lock().await;
-        if let Some(session) = self.current.load_full().filter(|session| session.number > seen) {
-            return Ok(session);
-        }
-        if let Some(failure) = &flight.last_failure
-            && self.failed.load(Ordering::Acquire) != failed
-        {
-            return Err(failure.clone());
-        }
-        self.log_in(&mut flight, transport).await
-    }
-
-    /// Logs in, unless the same was refused a moment ago.
-    async fn log_in(
-        &self,
-        flight: &mut Flight,
-        transport: &Arc<Transport>,
-    ) -> Result<Arc<Session>, VaultFailure> {
-        // One that its caller left half way; what was wrong with it then may be right now.
-        if let Some(ended) = self.finish(flight).await
-            && let Ok(session) = self.settle(flight, ended)
-        {
-            return Ok(session);
-        }
-        let proof = self.login.proof().inspect_err(|failure| self.failed(flight, failure))?;
-        let now = self.clock.monotonic();
-        if let Some(refusal) = flight.refusals.of(&proof, now) {
-            return Err(refusal);
-        }
-        let (login, transport) = (Arc::clone(&self.login), Arc::clone(transport));
-        flight.attempt = Some(Attempt::begin(login, transport, proof, now));
-        let ended = self.finish(flight).await;
-        let lost = || VaultFailure::new(VaultFailureKind::TimedOut, "no answer in time");
-        self.settle(flight, ended.ok_or_else(lost)?)
-    }
-
-    async fn finish(&self, flight: &mut Flight) -> Option<Ended> {
-        Attempt::finish(&mut flight.attempt, self.clock.monotonic(), self.patience).await
-    }
-
-    fn settle(&self, flight: &mut Flight, ended: Ended) -> Result<Arc<Session>, VaultFailure> {
-        match ended.outcome {
-            Ok(granted) => self.install(flight, granted, None, ended.begun),
-            Err(failure) => {
-                self.failed(flight, &failure);
-                let now = self.clock.monotonic();
-                flight.refusals.note(&failure, ended.proof, now, &*self.random);
-                Err(failure)
+        let came = self.now();
+        let end = came.saturating_add(self.patience);
+        loop {
+            if let Some(session) = self.session().filter(|session| session.number > seen) {
+                return Ok(session);
+            }
+            let Attempt { begun, running } = self.attempts.logging_in(transport);
+            let grace = came.saturating_add(GRACE.min(self.patience / 2));
+            let until = begun.saturating_add(self.patience).max(grace).min(end);
+            let left = until.saturating_sub(self.now());
+            match within(self.clock(), left, running.clone()).await {
+                Some(Ok(())) => {}
+                // What was wrong then may be right now.
+                Some(Err(_)) if begun.saturating_add(OLD) <= came => {}
+                Some(Err(failure)) => return Err(failure),
+                None if self.now() >= end => {
+                    let late = VaultFailure::new(VaultFailureKind::TimedOut, "no answer in time");
+                    return Err(late.while_logging_in());
+                }
+                None => self.attempts.give_up(&running),
             }
         }
     }
 
-    fn failed(&self, flight: &mut Flight, failure: &VaultFailure) {
-        tracing::warn!(kind = ?failure.kind(), status = failure.status(), "the login at the Vault server failed");
-        flight.failures = flight.failures.saturating_add(1);
-        flight.last_failure = Some(failure.clone());
-        self.failed.fetch_add(1, Ordering::Release);
-    }
-
-    /// Renews or replaces `session`, unless somebody did. A failure puts it off: the token still works.
+    /// Renews or replaces `session`, which is `due`, unless somebody does, and waits for that no longer than
+    /// `patience`. The others go on with it.
     async fn tend_to(
         &self,
-        flight: &mut Flight,
-        session: &Arc<Session>,
         transport: &Arc<Transport>,
+        session: &Arc<Session>,
+        due: u64,
+        patience: Duration,
     ) {
-        let newer = |current: Arc<Session>| current.number > session.number;
-        if self.current.load_full().is_some_and(newer) {
+        let now = self.now();
+        let soon = now.saturating_add(self.attempts.back_off(true));
+        if !session.claim(due, soon) {
             return;
         }
-        let Some(plan) = session.plan else { return self.learn(flight, session, transport).await };
-        let can_log_in = self.login.credentials.can_log_in_again();
-        let asked_at = self.clock.monotonic();
-        // Whoever is dropped in the middle of this leaves it to another one, and not to the next one at once.
-        let soon = back_off(flight.failures.saturating_add(1), &*self.random);
-        session.put_off(asked_at.saturating_add(soon));
-        let next = if session.has_ended(asked_at) { Next::LogIn } else { plan.next };
-        let outcome = match next {
-            Next::Renew => match login::renew(transport, &session.token).await {
-                Ok(granted) => self.install(flight, granted, Some(&plan), asked_at),
-                Err(failure)
-                    if can_log_in && failure.kind() == VaultFailureKind::PermissionDenied =>
-                {
-                    self.log_in(flight, transport).await
-                }
-                Err(failure) => {
-                    tracing::warn!(kind = ?failure.kind(), status = failure.status(), "the token was not renewed");
-                    flight.failures = flight.failures.saturating_add(1);
-                    Err(failure)
-                }
-            },
-            Next::LogIn if can_log_in => self.log_in(flight, transport).await,
-            // Nothing can be done for it any more; it works until it ends.
-            Next::LogIn => return session.put_off(plan.ends),
+        let can_log_in = self.attempts.login.credentials.can_log_in_again();
+        let ends = session.plan.map(|plan| plan.ends).filter(|ends| now < *ends);
+        let next = match session.plan {
+            Some(plan) if ends.is_some() => plan.next,
+            Some(_) => Next::LogIn,
+            None => Next::Renew,
         };
-        if outcome.is_err() {
-            let wait = back_off(flight.failures, &*self.random);
-            session.put_off(self.clock.monotonic().saturating_add(wait));
+        let refused = match next {
+            Next::Renew => {
+                let tending = self.attempts.tending(transport, session, self.patience);
+                let outcome = within(self.clock(), patience, tending.running).await;
+                outcome.and_then(Result::err).is_some_and(|failure| {
+                    failure.kind() == VaultFailureKind::PermissionDenied && can_log_in
+                })
+            }
+            Next::LogIn if can_log_in => true,
+            // Nothing can be done for it any more; it works until it ends.
+            Next::LogIn => return ends.into_iter().for_each(|ends| session.put_off(ends)),
+        };
+        if refused {
+            let login = self.log_in_after(transport, session.number);
+            // It goes on beside the calls, and a failure puts the session off.
+            drop(within(self.clock(), patience, login).await);
         }
     }
 
-    /// Asks when a token that was given ends.
-    async fn learn(&self, flight: &mut Flight, session: &Arc<Session>, transport: &Arc<Transport>) {
-        let asked_at = self.clock.monotonic();
-        let looked_up = login::look_up(transport, &session.token).await;
-        let installed = looked_up.and_then(|grant| {
-            let mut grant = grant;
-            if let (Some(grant), VaultCredentials::TokenFile(_)) =
-                (&mut grant, &self.login.credentials)
-            {
-                // Its keeper renews it; here the file is read again in time.
-                grant.renewable = false;
-            }
-            let granted = Granted { token: session.token.clone(), grant };
-            self.install_known(flight, granted, None, asked_at, grant.is_none())
-        });
-        match installed {
-            Ok(_) => {}
-            Err(failure)
-                if failure.kind() == VaultFailureKind::PermissionDenied
-                    && self.login.credentials.can_log_in_again() =>
-            {
-                // The next use, or the next round, logs in.
-                drop(self.log_in(flight, transport).await);
-            }
-            Err(failure) => {
-                tracing::warn!(kind = ?failure.kind(), status = failure.status(), "the token could not be looked up");
-                flight.failures = flight.failures.saturating_add(1);
-                let wait = back_off(flight.failures, &*self.random);
-                session.put_off(self.clock.monotonic().saturating_add(wait));
-            }
-        }
+    fn session(&self) -> Option<Arc<Session>> {
+        self.attempts.current.load_full()
     }
 
-    fn install(
-        &self,
-        flight: &mut Flight,
-        granted: Granted,
-        before: Option<&Plan>,
-        asked_at: Duration,
-    ) -> Result<Arc<Session>, VaultFailure> {
-        let endless = granted.grant.is_none() && self.owns_its_token();
-        self.install_known(flight, granted, before, asked_at, endless)
+    fn clock(&self) -> &dyn Clock {
+        &*self.attempts.clock
     }
 
-    fn install_known(
-        &self,
-        flight: &mut Flight,
-        granted: Granted,
-        before: Option<&Plan>,
-        asked_at: Duration,
-        endless: bool,
-    ) -> Result<Arc<Session>, VaultFailure> {
-        let replaceable = self.login.credentials.can_log_in_again();
-        let draw = |grant| Plan::draw(asked_at, grant, before, replaceable, &*self.random);
-        let plan = granted.grant.map(draw).transpose()?;
-        flight.number += 1;
-        flight.failures = 0;
-        flight.last_failure = None;
-        flight.refusals.forget();
-        let session = Arc::new(Session {
-            token: granted.token,
-            number: flight.number,
-            plan,
-            endless,
-            due: AtomicU64::new(match plan {
-                Some(plan) => millis(plan.due),
-                None if endless => NEVER,
-                None => millis(asked_at.saturating_add(LONGEST_REST)),
-            }),
-            alive_until: AtomicU64::new(0),
-        });
-        self.current.store(Some(session.clone()));
-        Ok(session)
+    fn now(&self) -> Duration {
+        self.clock().monotonic()
     }
 }
 

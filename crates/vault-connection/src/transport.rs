@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
@@ -14,12 +15,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, ClientBuilder, Identity, Proxy, Response};
 use url::Url;
-use vault_crypto_core::{Result, SecureBytes};
+use vault_crypto_core::{Clock, Result, SecureBytes};
 
 use crate::address::{Address, invalid};
 use crate::buffer::{WipedBuffer, wipe_piece};
 use crate::config::ClientIdentity;
-use crate::date::http_date;
+use crate::date::{http_date, retry_after};
 use crate::token::Token;
 use crate::{VaultConnectionConfig, VaultFailure, VaultFailureKind};
 
@@ -73,6 +74,7 @@ pub(crate) struct Transport {
     pub(crate) namespace_proved: AtomicBool,
     /// For logins whose answer must not be given up for being late.
     patient: Option<Client>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Transport {
@@ -99,7 +101,8 @@ impl Transport {
             }
         };
         let namespace_proved = AtomicBool::new(namespace.is_none());
-        Ok(Self { client, address, others, namespace, namespace_proved, patient })
+        let clock = Arc::clone(&config.clock);
+        Ok(Self { client, address, others, namespace, namespace_proved, patient, clock })
     }
 
     /// The client itself, with its pool.
@@ -108,8 +111,8 @@ impl Transport {
         self.client.clone()
     }
 
-    pub(crate) fn has_namespace(&self) -> bool {
-        self.namespace.is_some()
+    pub(crate) fn namespace(&self) -> Option<&str> {
+        self.namespace.as_ref()?.to_str().ok()
     }
 
     pub(crate) fn address(&self) -> &Address {
@@ -153,7 +156,7 @@ impl Transport {
             first.status(),
             StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
         ) {
-            return read(first).await;
+            return self.read(first).await;
         }
         if !self.may_be_sent_on(request) {
             return Err(VaultFailure::new(
@@ -164,7 +167,7 @@ impl Transport {
         }
         let onward = self.onward(&url, first.headers())?;
         let second = self.execute(client, request, onward, token).await?;
-        read(second).await
+        self.read(second).await
     }
 
     async fn execute(
@@ -188,6 +191,28 @@ impl Transport {
         }
         *ready.body_mut() = request.body.clone().map(Into::into);
         client.execute(ready).await.map_err(failed)
+    }
+
+    async fn read(&self, mut response: Response) -> Result<Raw, VaultFailure> {
+        let headers = response.headers();
+        let text = |name| headers.get(name)?.to_str().ok();
+        let date = text(DATE).and_then(http_date);
+        let retry_after = text(RETRY_AFTER).and_then(|text| retry_after(text, self.clock.now()));
+        let announced = text(CONTENT_LENGTH).and_then(|len| len.parse::<usize>().ok());
+        let status = response.status().as_u16();
+        let room = announced.unwrap_or(USUAL_ANSWER_LEN).min(MAX_ANSWER_LEN);
+        let mut body = WipedBuffer::with_capacity(room);
+        while let Some(piece) = response.chunk().await.map_err(failed)? {
+            if body.len().saturating_add(piece.len()) > MAX_ANSWER_LEN {
+                return Err(VaultFailure::new(
+                    VaultFailureKind::Unreadable,
+                    "the answer has more than 8 MiB",
+                ));
+            }
+            body.extend(&piece);
+            wipe_piece(piece);
+        }
+        Ok(Raw { status, date, body: body.into_secure(), retry_after })
     }
 
     /// Where no other node is named, a standby has to pass on what changes something.
@@ -266,28 +291,6 @@ fn made(identity: &ClientIdentity) -> Result<Identity> {
         #[cfg(feature = "vaultrs")]
         ClientIdentity::Made(identity) => Ok(identity.clone()),
     }
-}
-
-async fn read(mut response: Response) -> Result<Raw, VaultFailure> {
-    let headers = response.headers();
-    let date = headers.get(DATE).and_then(|value| value.to_str().ok()).and_then(http_date);
-    let number = |name| headers.get(name)?.to_str().ok()?.parse::<u64>().ok();
-    let retry_after = number(RETRY_AFTER).map(Duration::from_secs);
-    let announced = number(CONTENT_LENGTH).and_then(|len| usize::try_from(len).ok());
-    let status = response.status().as_u16();
-    let room = announced.unwrap_or(USUAL_ANSWER_LEN).min(MAX_ANSWER_LEN);
-    let mut body = WipedBuffer::with_capacity(room);
-    while let Some(piece) = response.chunk().await.map_err(failed)? {
-        if body.len().saturating_add(piece.len()) > MAX_ANSWER_LEN {
-            return Err(VaultFailure::new(
-                VaultFailureKind::TooLarge,
-                "the answer has more than 8 MiB",
-            ));
-        }
-        body.extend(&piece);
-        wipe_piece(piece);
-    }
-    Ok(Raw { status, date, body: body.into_secure(), retry_after })
 }
 
 /// Why there is no answer. The library's error names the URL, and is kept without it.

@@ -1,12 +1,17 @@
 //! Callers that go away in the middle: a login goes on with the next one, and nothing is spent in vain.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use vault_connection::{SecretId, VaultConnectionConfig, VaultCredentials, VaultFailureKind};
-use vault_crypto_core::{Clock as _, SecureString, SystemClock};
+use vault_connection::{
+    SecretId, VaultConnection, VaultConnectionConfig, VaultCredentials, VaultFailureKind,
+};
+use vault_crypto_core::{
+    Clock as _, ErrorKind, Operation, RandomSource, Result, SecureString, SystemClock, SystemRandom,
+};
 use vault_testkit::VirtualClock;
-use vault_testkit::proxy::{HttpFault, Match};
+use vault_testkit::proxy::{FaultProxy, HttpFault, Match};
 
 use super::support::{app_role, ask, connect, count, polled, proxy, role_at, server};
 
@@ -75,19 +80,88 @@ async fn a_login_that_hangs_is_given_up_and_begun_anew() {
     assert_eq!((count(&proxy, "/unwrap"), count(&proxy, "/login")), (2, 1));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_renewal_that_hangs_holds_up_one_caller_and_not_the_next() {
-    let (proxy, clock) = (proxy(), VirtualClock::new());
-    let config = VaultConnectionConfig::new(proxy.url(), app_role("stuck", &["token_ttl=1h"]))
+/// A connection whose token is due for renewal and lives for some minutes more.
+async fn due(proxy: &FaultProxy, clock: &VirtualClock, role: &str) -> VaultConnection {
+    let config = VaultConnectionConfig::new(proxy.url(), app_role(role, &["token_ttl=1h"]))
         .with_clock(Arc::new(clock.clone()));
     let connection = connect(config).await;
     connection.who_am_i().await.unwrap();
     clock.advance(Duration::from_secs(55 * 60));
+    connection
+}
+
+/// What a call answers after the second that it gives the renewal.
+async fn asked_meanwhile(connection: &VaultConnection, clock: &VirtualClock) {
+    let connection = connection.clone();
+    let asking = tokio::spawn(async move { connection.who_am_i().await });
+    // The limit of the call, and the second.
+    clock.wait_for_sleepers(2);
+    clock.advance(Duration::from_secs(1));
+    asking.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_that_hangs_fails_no_call() {
+    let (proxy, clock) = (proxy(), VirtualClock::new());
+    let connection = due(&proxy, &clock, "stuck").await;
     proxy.on(Match::path("/renew-self")).always().fault(HttpFault::Hang);
-    let held_up = tokio::time::timeout(Duration::from_millis(200), connection.who_am_i());
-    held_up.await.unwrap_err();
+    asked_meanwhile(&connection, &clock).await;
+    assert_eq!(count(&proxy, "/renew-self"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_that_takes_long_goes_on_beside_the_calls() {
+    let (proxy, clock) = (proxy(), VirtualClock::new());
+    let connection = due(&proxy, &clock, "beside").await;
+    let late = |millis| HttpFault::LateAnswer(Duration::from_millis(millis));
+    proxy.on(Match::path("/renew-self")).fault(late(700));
+    proxy.on(Match::path("/lookup-self")).fault(late(1_500));
+    asked_meanwhile(&connection, &clock).await;
+    // Longer than anybody waits for it.
+    clock.advance(Duration::from_secs(60));
     connection.who_am_i().await.unwrap();
     assert_eq!(count(&proxy, "/renew-self"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_is_no_longer_polled_holds_up_nobody() {
+    for polls in 1..=6 {
+        let proxy = proxy();
+        let config = VaultConnectionConfig::new(proxy.url(), wrapped_once("left-alone"));
+        let connection = connect(config).await;
+        let mut left_alone = Box::pin(connection.log_in());
+        let ended = polled(&mut left_alone, polls).await.is_some();
+        let second = tokio::time::timeout(Duration::from_secs(10), connection.who_am_i());
+        second.await.expect("it waits for the first caller").unwrap();
+        assert_eq!((count(&proxy, "/unwrap"), count(&proxy, "/login")), (1, 1));
+        if !ended {
+            left_alone.await.unwrap();
+        }
+    }
+}
+
+/// Breaks down once.
+#[derive(Debug)]
+struct Breaking(AtomicBool);
+
+impl RandomSource for Breaking {
+    fn fill(&self, bytes: &mut [u8]) -> Result<()> {
+        assert!(self.0.swap(true, Ordering::Relaxed), "broken on purpose");
+        SystemRandom::new().fill(bytes)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_breaks_down_inside_is_told_and_begun_anew() {
+    let proxy = proxy();
+    let config = VaultConnectionConfig::new(proxy.url(), app_role("broken", &["token_ttl=1h"]))
+        .with_random(Arc::new(Breaking(AtomicBool::new(false))));
+    let connection = connect(config).await;
+    let failure = connection.who_am_i().await.unwrap_err();
+    assert!(failure.was_login() && failure.to_string().contains("broke down"), "{failure}");
+    assert_eq!(failure.to_error(Operation::LogIn).kind(), ErrorKind::Unavailable);
+    connection.who_am_i().await.unwrap();
+    assert_eq!(count(&proxy, "/login"), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -139,5 +139,6 @@ async fn an_endless_answer_is_not_read_to_its_end() {
     let long = Answer::json(200, vec![b' '; 9 * 1_024 * 1_024]);
     proxy.on(Match::any()).fault(HttpFault::Answer(long));
     let failure = connect(config(&proxy.url())).await.who_am_i().await.unwrap_err();
-    assert_eq!(failure.kind(), VaultFailureKind::TooLarge);
+    assert_eq!(failure.kind(), VaultFailureKind::Unreadable);
+    assert_eq!(failure.to_error(Operation::Decrypt).kind(), ErrorKind::Unavailable);
 }

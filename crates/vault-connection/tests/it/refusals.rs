@@ -97,6 +97,21 @@ async fn refused_logins_come_ever_more_rarely_down_to_one_a_minute() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_asks_for_a_longer_wait_gets_it() {
+    let knocking = knocking(app_role("asked", &[])).await;
+    let refused = Answer::json(400, r#"{"errors":["invalid role or secret ID"]}"#);
+    let refused = refused.with_header("retry-after", "100");
+    knocking.proxy.on(Match::path("/login")).fault(HttpFault::Answer(refused));
+    is_refusal(&knocking.ask().await.unwrap_err());
+    knocking.clock.advance(Duration::from_secs(99));
+    is_refusal(&knocking.ask().await.unwrap_err());
+    assert_eq!(knocking.logins(), 1);
+    knocking.clock.advance(Duration::from_secs(1));
+    knocking.ask().await.unwrap();
+    assert_eq!(knocking.logins(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn other_credentials_are_tried_at_once() {
     let (role_id, secret) = role_at("approle", "changed", &[]);
     let folder = tempfile::tempdir().unwrap();

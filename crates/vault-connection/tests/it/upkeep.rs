@@ -1,16 +1,39 @@
 //! Renewal in the background, on a clock that a test moves.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use vault_connection::{VaultConnection, VaultConnectionConfig, VaultCredentials};
-use vault_crypto_core::Clock as _;
+use vault_crypto_core::{Clock, Sleep, SystemClock};
 use vault_testkit::proxy::{Answer, FaultProxy, HttpFault, Match};
 use vault_testkit::{SeededRandom, VirtualClock};
 
 use super::support::{app_role, ask, connect, count, mount, proxy, server};
 
 const HOUR: Duration = Duration::from_secs(3_600);
+
+/// How long a call may take. The servers here take real time to answer, so this passes in real time too.
+const LIMIT: Duration = Duration::from_secs(31);
+
+#[derive(Debug)]
+struct Moved {
+    clock: VirtualClock,
+    real: SystemClock,
+}
+
+impl Clock for Moved {
+    fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
+    fn sleep(&self, duration: Duration) -> Sleep {
+        if duration == LIMIT { self.real.sleep(duration) } else { self.clock.sleep(duration) }
+    }
+}
 
 struct Kept {
     proxy: Arc<FaultProxy>,
@@ -21,8 +44,10 @@ struct Kept {
 
 async fn kept(credentials: VaultCredentials, seed: u64) -> Kept {
     let (proxy, clock) = (proxy(), VirtualClock::new());
+    let moved = Moved { clock: clock.clone(), real: SystemClock::new() };
     let config = VaultConnectionConfig::new(proxy.url(), credentials)
-        .with_clock(Arc::new(clock.clone()))
+        .with_call_timeout(LIMIT)
+        .with_clock(Arc::new(moved))
         .with_random(Arc::new(SeededRandom::new(seed)));
     let connection = connect(config).await;
     let task = tokio::spawn(connection.upkeep());
