@@ -16,9 +16,13 @@ fn refusal(status: u16, code: &str) -> Answer {
     Answer::json(status, format!(r#"{{"error":{{"code":"{code}","message":"{CANARY}"}}}}"#))
 }
 
+/// What every 401 of a vault says, too: where to log in, and for what.
+const CHALLENGE: &str = r#"Bearer authorization="https://login.microsoftonline.com/t", resource="https://vault.azure.net""#;
+
 fn shape(deadline: Duration) -> ServiceShape {
     let wait = Duration::from_secs(7);
-    ServiceShape::new(deadline, refusal(429, "Throttled"), refusal(401, "Unauthorized"))
+    let refused = refusal(401, "Unauthorized").with_header("www-authenticate", CHALLENGE);
+    ServiceShape::new(deadline, refusal(429, "Throttled"), refused)
         .with_retry_after(refusal(429, "Throttled").with_header("retry-after", "7"), wait)
         .with_failure(refusal(500, "InternalServerError"))
         .with_failure(refusal(503, "ServiceUnavailable"))

@@ -115,7 +115,7 @@ fn plain(base64: &str) -> Option<String> {
 /// A server that answers what the service answered, word for word.
 ///
 /// Each recorded exchange is played once, to the first request with its method and path that has a token or has
-/// none as it had; a request that was never made is answered 404.
+/// none as it had. What was never asked is not there: 404, as of a key or version that the service does not have.
 ///
 /// ```
 /// use vault_testkit::fakes::azure::recorded::{Recording, ReplayedKeyVault};
@@ -207,7 +207,9 @@ fn play(left: &Mutex<Vec<Exchange>>, heard: &Heard) -> Answer {
             && exchange.path == path
             && (exchange.status == 401) != has_token
     });
-    let Some(found) = found else { return super::answer::no_such_path() };
+    let Some(found) = found else {
+        return super::answer::key_not_found(path.trim_start_matches("/keys/"));
+    };
     let exchange = left.remove(found);
     let answer = Answer::json(exchange.status, exchange.body);
     let kept = ["content-type", "date", "www-authenticate", "x-ms-request-id"];
