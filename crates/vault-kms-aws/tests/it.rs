@@ -18,6 +18,7 @@ mod it {
     mod names;
     mod outage;
     mod recorded;
+    mod refusals;
     mod renewal;
     mod rewrap;
     mod support;
