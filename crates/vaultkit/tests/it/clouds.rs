@@ -43,6 +43,10 @@ fn header(message: &EncryptedData) -> Header {
     parse(message.as_bytes()).unwrap().header
 }
 
+fn header_bytes(message: &[u8]) -> &[u8] {
+    &message[..parse(message).unwrap().len()]
+}
+
 fn body(message: &[u8]) -> &[u8] {
     &message[parse(message).unwrap().len()..]
 }
@@ -85,10 +89,11 @@ async fn a_message_moves_to_new_versions_of_all_its_keys_and_its_body_stays() {
     for (kms, key) in &keys {
         kms.rotate_key(key, RotateOptions::now()).await.unwrap();
     }
-    let Rewrapped::Changed(new) = envelope.rewrap_header(sealed.as_bytes()).await.unwrap() else {
+    let Rewrapped::Changed(moved) = envelope.rewrap(&sealed).await.unwrap() else {
         panic!("nothing was rewrapped")
     };
-    let moved = EncryptedData::from_bytes([&new, body(sealed.as_bytes())].concat());
+    assert_ne!(header_bytes(sealed.as_bytes()), header_bytes(moved.as_bytes()));
+    assert_eq!(body(sealed.as_bytes()), body(moved.as_bytes()), "the body's bytes");
     let (before, after) = (header(&sealed), header(&moved));
     for (old, new) in before.slots.iter().zip(&after.slots) {
         assert_ne!(old.wrapped, new.wrapped, "{}", old.kind.name());
