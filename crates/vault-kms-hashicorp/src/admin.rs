@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use vault_connection::{VaultAnswer, VaultFailureKind};
 use vault_crypto_core::{
@@ -22,6 +23,8 @@ use crate::{ScopeBinding, VaultKmsProvider};
 /// The type of key that is made here.
 const KIND: &str = "aes256-gcm96";
 const MAX_PAGE: usize = 1_000;
+/// How many keys of a page are looked at at the same time.
+const AT_ONCE: usize = 8;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const LONGEST_PERIOD: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
 
@@ -93,7 +96,7 @@ impl KmsAdmin for VaultKmsProvider {
     }
 
     /// Keys that neither wrap data keys nor are RSA keys are left out. One request for the names and one for
-    /// each key of the page.
+    /// each key of the page, eight at a time.
     async fn list_keys(&self, after: Option<&KeyId>, limit: usize) -> Result<Vec<KeyInfo>> {
         let operation = Operation::ListKeys;
         if limit == 0 {
@@ -232,23 +235,27 @@ impl VaultKmsProvider {
 
     async fn page(&self, after: Option<&str>, limit: usize) -> Result<Vec<KeyInfo>> {
         let operation = Operation::ListKeys;
+        let mut names = self.names(operation).await?;
+        names.retain(|name| after.is_none_or(|after| name.as_str() > after));
+        let describe = |name| self.listed(name, operation);
+        let mut looks = Box::pin(stream::iter(names).map(describe).buffered(AT_ONCE));
         let mut page = Vec::new();
-        for name in self.names(operation).await? {
-            if page.len() == limit {
-                break;
-            }
-            if after.is_some_and(|after| name.as_str() <= after) {
-                continue;
-            }
-            let key = Key { name: &name, id: self.place.key_id(&name) };
-            match self.described(&key, operation).await {
-                Ok(described) => page.extend(described.info(key.id)),
-                // Deleted since the names were listed.
-                Err(error) if error.kind() == ErrorKind::KeyNotFound => {}
-                Err(error) => return Err(error),
-            }
+        while page.len() < limit
+            && let Some(looked) = looks.next().await
+        {
+            page.extend(looked?);
         }
         Ok(page)
+    }
+
+    /// `None` for a key that is no [`KeySpec`], and for one that was deleted since the names were listed.
+    async fn listed(&self, name: String, operation: Operation) -> Result<Option<KeyInfo>> {
+        let key = Key { name: &name, id: self.place.key_id(&name) };
+        match self.described(&key, operation).await {
+            Ok(described) => Ok(described.info(key.id)),
+            Err(error) if error.kind() == ErrorKind::KeyNotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Posts to the key's own path.

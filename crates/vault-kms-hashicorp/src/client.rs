@@ -22,6 +22,8 @@ pub(crate) enum NoAnswer {
 /// What a broken answer of the server's says of itself where another key's is told apart.
 const ANOTHER_KEY: &str = "the service answered for another key";
 
+pub(crate) const NO_PLAINTEXT: &str = "the server answered no plaintext";
+
 impl From<VaultFailure> for NoAnswer {
     fn from(failure: VaultFailure) -> Self {
         Self::Failed(failure)
@@ -69,9 +71,10 @@ struct Told<'a> {
 
 impl Told<'_> {
     fn plaintext(&self) -> Answer<SecureBytes> {
-        let text =
-            self.plaintext.ok_or(NoAnswer::Unexpected("the server answered no plaintext"))?;
-        decoded(text).ok_or(NoAnswer::Unexpected("the server's plaintext is no base64"))
+        // Nothing was ever sealed here that is empty.
+        let text = self.plaintext.filter(|text| !text.is_empty());
+        decoded(text.ok_or(NoAnswer::Unexpected(NO_PLAINTEXT))?)
+            .ok_or(NoAnswer::Unexpected("the server's plaintext is no base64"))
     }
 
     fn sealed(&self) -> Answer<Sealed> {

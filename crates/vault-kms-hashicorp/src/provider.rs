@@ -13,8 +13,8 @@ use zeroize::Zeroizing;
 
 use crate::binding::{Bound, PAYLOAD_LABEL, Role};
 use crate::ciphertext::Ciphertext;
-use crate::client::{NoAnswer, Sealed, Transit};
-use crate::error::invalid;
+use crate::client::{NO_PLAINTEXT, NoAnswer, Sealed, Transit};
+use crate::error::{invalid, unexpected};
 use crate::fitness::Fitness;
 use crate::key::Key;
 use crate::names::{Place, SCHEME};
@@ -140,11 +140,39 @@ impl VaultKmsProvider {
         let labelled = plaintext.as_slice().strip_prefix(PAYLOAD_LABEL);
         match (bound.role, labelled) {
             (Role::KeptApart, _) | (Role::WrappedKey, None) => Ok(plaintext),
+            (Role::Payload, Some([])) => Err(unexpected(operation, &key.id, NO_PLAINTEXT)),
             (Role::Payload, Some(payload)) => Ok(SecureBytes::new(payload.to_vec())),
             (Role::Payload, None) | (Role::WrappedKey, Some(_)) => {
                 Err(CryptoError::authentication_failed(operation).with_key_id(&key.id))
             }
         }
+    }
+
+    /// How the server is, and whether it takes the login: a sealed one takes none, and a standby without a leader
+    /// can ask nobody.
+    async fn health(&self) -> Result<HealthStatus> {
+        let health = match self.connection().health().await {
+            Ok(health) => health,
+            Err(failure) => return Ok(HealthStatus::unhealthy(failure.to_string())),
+        };
+        let server = format!("{} {}", health.product.as_str(), health.version);
+        let why = match (health.initialized, health.sealed) {
+            (false, _) => Some("is not initialized".to_owned()),
+            (true, true) => Some("is sealed".to_owned()),
+            (true, false) if self.connection().namespace().is_some() && !health.namespaces => {
+                Some("has no namespaces, and one is configured".to_owned())
+            }
+            (true, false) => {
+                let refused = self.connection().log_in().await.err();
+                refused.map(|failure| format!("takes no login or token: {failure}"))
+            }
+        };
+        let status = match why {
+            Some(why) => HealthStatus::unhealthy(format!("{server} {why}")),
+            None if health.standby => HealthStatus::healthy(format!("{server}, standing by")),
+            None => HealthStatus::healthy(server),
+        };
+        Ok(status.with_latency(health.latency))
     }
 
     fn checked_len(key: &Key<'_>, len: usize, operation: Operation) -> Result<()> {
@@ -311,26 +339,8 @@ impl KmsProvider for VaultKmsProvider {
     }
 
     async fn health_check(&self) -> Result<HealthStatus> {
-        let health = match self.connection().health().await {
-            Ok(health) => health,
-            Err(failure) => return Ok(HealthStatus::unhealthy(failure.to_string())),
-        };
-        let server = format!("{} {}", health.product.as_str(), health.version);
-        let status = match (health.initialized, health.sealed) {
-            (false, _) => HealthStatus::unhealthy(format!("{server} is not initialized")),
-            (true, true) => HealthStatus::unhealthy(format!("{server} is sealed")),
-            (true, false) if self.connection().namespace().is_some() && !health.namespaces => {
-                HealthStatus::unhealthy(format!(
-                    "{server} has no namespaces, and one is configured"
-                ))
-            }
-            // Whether another node is active, only a request would show.
-            (true, false) if health.standby => {
-                HealthStatus::healthy(format!("{server}, standing by"))
-            }
-            (true, false) => HealthStatus::healthy(server),
-        };
-        Ok(status.with_latency(health.latency))
+        let late = || Ok(HealthStatus::unhealthy("no answer in time"));
+        self.connection().in_time(self.health()).await.unwrap_or_else(late)
     }
 
     async fn random_bytes(&self, len: usize) -> Result<SecureBytes> {

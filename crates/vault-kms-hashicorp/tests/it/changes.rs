@@ -5,12 +5,12 @@ use std::time::Duration;
 use vault_connection::VaultConnection;
 use vault_crypto_core::{
     Clock as _, CryptoError, ErrorKind, KeyConfig, KeyId, KeyState, KmsAdmin, KmsProvider,
-    RotateOptions, SystemClock,
+    RotateOptions, Scope, SystemClock,
 };
 use vault_kms_hashicorp::{ScopeBinding, VaultKmsConfig, VaultKmsProvider};
 use vault_testkit::proxy::{Answer, FaultProxy, HttpFault, Match};
 
-use super::support::{connect, connection_at, context, fresh_key, provider, server};
+use super::support::{ask, connect, connection_at, context, fresh_key, provider, server};
 
 fn proxy() -> FaultProxy {
     FaultProxy::start(server().url().as_str()).unwrap()
@@ -165,4 +165,59 @@ async fn engines_share_a_connection_that_is_ready() {
     for refused in [twice, never] {
         assert_eq!(refused.err().map(|error| error.kind()), Some(ErrorKind::InvalidInput));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_something_between_says_makes_no_key_and_calls_nothing_forged() {
+    let proxy = proxy();
+    let provider = connect(VaultKmsConfig::new(connection_at(&proxy.url(), server()))).await;
+    let key = fresh_key(&*provider, "between").await;
+    let data_key = provider.generate_data_key(&key, &context()).await.unwrap();
+    for status in [400, 404] {
+        let page =
+            || HttpFault::Answer(Answer::new(status).with_header("content-type", "text/html"));
+        proxy.on(Match::path("/decrypt/")).fault(page());
+        let error = provider.decrypt_data_key(data_key.wrapped(), &context()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{status}");
+        proxy.on(looks_at("not-made")).fault(page());
+        let error = provider.create_key(KeyConfig::new("not-made")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{status}");
+    }
+    assert_eq!(count(&proxy, &Match::path("/keys/not-made").and_method("POST")), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_with_an_empty_plaintext_opens_nothing() {
+    let proxy = proxy();
+    let provider = connect(VaultKmsConfig::new(connection_at(&proxy.url(), server()))).await;
+    let key = fresh_key(&*provider, "emptied").await;
+    let data_key = provider.generate_data_key(&key, &context()).await.unwrap();
+    let payload = provider.encrypt(&key, b"payload", &Scope::empty()).await.unwrap();
+    proxy.on(Match::path("/decrypt/")).always().fault(HttpFault::edit(|body| {
+        let mut answer: serde_json::Value = serde_json::from_slice(body).unwrap();
+        answer["data"]["plaintext"] = "".into();
+        *body = answer.to_string().into_bytes();
+    }));
+    let error = provider.decrypt_data_key(data_key.wrapped(), &context()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    let error = provider.decrypt(&key, &payload, &Scope::empty()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_keys_is_looked_at_eight_at_a_time() {
+    ask(server(), &["secrets", "enable", "-path=listed", "transit"]);
+    let proxy = proxy();
+    let connection =
+        connection_at(&proxy.url(), server()).with_call_timeout(Duration::from_secs(5));
+    let provider = connect(VaultKmsConfig::new(connection).with_mount("listed")).await;
+    let mut made = Vec::new();
+    for number in 10..30 {
+        made.push(fresh_key(&*provider, &format!("k{number}")).await);
+    }
+    let late = HttpFault::Latency(Duration::from_millis(500));
+    proxy.on(Match::path("/keys/k")).always().fault(late);
+    let page = provider.list_keys(Some(&made[0]), 17).await.unwrap();
+    let listed: Vec<_> = page.into_iter().map(|info| info.key_id).collect();
+    assert_eq!(listed, made[1..18]);
 }

@@ -8,7 +8,7 @@ use vault_crypto_core::{ErrorKind, KeyId, KmsProvider, SecureString};
 use vault_kms_hashicorp::{VaultKmsConfig, VaultKmsProvider};
 use vault_testkit::servers::Vault;
 
-use super::support::{app_role, ask, connect, context, fresh_key, provider_on};
+use super::support::{app_role, ask, connect, context, fresh_key, provider_on, server};
 
 /// A generated key that opens to itself.
 async fn round_trip(provider: &VaultKmsProvider, key: &KeyId) -> vault_crypto_core::Result<()> {
@@ -99,4 +99,23 @@ async fn a_login_that_ends_in_mid_use_is_made_again() {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_refuses_the_login_or_the_token_is_unhealthy() {
+    let (role_id, secret) = app_role(server(), "healthy", &["token_ttl=1h"]);
+    let wrong = "00000000-no-such-secret".to_owned();
+    for (secret, healthy) in [(secret, true), (wrong, false)] {
+        let secret = SecretId::Plain(SecureString::new(secret));
+        let login = VaultCredentials::app_role(role_id.as_str(), secret).unwrap();
+        let connection = VaultConnectionConfig::new(server().url(), login);
+        let provider = connect(VaultKmsConfig::new(connection)).await;
+        let health = provider.health_check().await.unwrap();
+        assert_eq!(health.healthy, healthy, "{health:?}");
+        assert!(health.latency.is_some());
+    }
+    let revoked = VaultCredentials::token("hvs.no-such-token");
+    let connection = VaultConnectionConfig::new(server().url(), revoked);
+    let health = connect(VaultKmsConfig::new(connection)).await.health_check().await.unwrap();
+    assert!(!health.healthy && health.message.contains("no longer valid"), "{health:?}");
 }
