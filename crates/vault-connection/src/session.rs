@@ -64,8 +64,9 @@ impl Session {
         Self { token, number, plan, endless, due: due.into(), alive_until: AtomicU64::new(0) }
     }
 
+    /// Never brings it forward.
     pub(crate) fn put_off(&self, until: Duration) {
-        self.due.store(millis(until), Ordering::Relaxed);
+        self.due.fetch_max(millis(until), Ordering::Relaxed);
     }
 
     /// The same for one of many who saw that it is `due`.

@@ -170,3 +170,17 @@ async fn after_an_outage_the_next_call_logs_in() {
     knocking.proxy.listen_again().unwrap();
     knocking.ask().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_fails_brings_no_renewal_forward() {
+    let knocking = knocking(app_role("early", &["token_ttl=1h"])).await;
+    knocking.ask().await.unwrap();
+    let refused = Answer::json(403, r#"{"errors":["permission denied","invalid token"]}"#);
+    let failing = Answer::json(500, r#"{"errors":["internal error"]}"#);
+    knocking.proxy.on(Match::path("/lookup-self")).fault(HttpFault::Answer(refused));
+    knocking.proxy.on(Match::path("/login")).fault(HttpFault::Answer(failing));
+    assert_eq!(knocking.ask().await.unwrap_err().kind(), VaultFailureKind::Unavailable);
+    knocking.clock.advance(Duration::from_secs(120));
+    knocking.ask().await.unwrap();
+    assert_eq!((knocking.logins(), count(&knocking.proxy, "/renew-self")), (2, 0));
+}
