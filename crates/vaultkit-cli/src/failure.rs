@@ -4,9 +4,10 @@ use std::error::Error as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use vaultkit::core::{CryptoError, ErrorKind};
+use vaultkit::core::{CryptoError, ErrorKind, Operation};
 
 use crate::exit::Exit;
+use crate::text;
 
 /// A failure on its way to the person or script that called the program.
 #[derive(Debug)]
@@ -78,10 +79,11 @@ impl From<CryptoError> for Failure {
 fn message(error: &CryptoError) -> String {
     let detail = error.detail().unwrap_or_default();
     match error.kind() {
-        ErrorKind::AuthenticationFailed => NOT_AUTHENTIC.to_owned(),
-        ErrorKind::Malformed if error.operation() == vaultkit::core::Operation::KeyStore => {
-            detail.to_owned()
+        ErrorKind::InvalidInput if error.operation() == Operation::Seal => {
+            unsealable(error).unwrap_or_else(|| detail.to_owned())
         }
+        ErrorKind::AuthenticationFailed => NOT_AUTHENTIC.to_owned(),
+        ErrorKind::Malformed if error.operation() == Operation::KeyStore => detail.to_owned(),
         ErrorKind::Malformed => {
             format!("not a sealed file, or damaged: {detail}; name a file that vaultkit sealed")
         }
@@ -105,6 +107,20 @@ fn message(error: &CryptoError) -> String {
         }
         _ => error.to_string(),
     }
+}
+
+/// Why nothing can be sealed for those who were named. The library has words of its own for it.
+fn unsealable(error: &CryptoError) -> Option<String> {
+    if let Some(alias) = error.key_id() {
+        // Of a slot that is left empty the whole id must be known.
+        return Some(format!(
+            "{} is an alias, and its service was not asked or did not answer; name the key by its whole id, or seal when the service answers",
+            text::safe(alias.as_str())
+        ));
+    }
+    let refused: &CryptoError = error.source()?.downcast_ref()?;
+    let why = refused.detail().filter(|_| refused.kind() == ErrorKind::Malformed)?;
+    Some(format!("{why}; name each key store, each key and each public key once"))
 }
 
 fn io_source(error: &CryptoError) -> Option<&io::Error> {

@@ -245,3 +245,42 @@ fn a_rewrap_to_others_needs_as_many_as_were_asked_for() {
     desk.done(["fill", "a.vk", "--kms", "main", "--kms", "exit"]);
     opens(&desk, ["--kms", "exit"]);
 }
+
+#[test]
+fn who_is_named_twice_is_told_so() {
+    let desk = desk();
+    for more in [&[][..], &["--at-least", "1"], &["--threshold", "2"]] {
+        let twice = ["seal", "a", "--kms", "main", "--kms", "local:one#app"];
+        let told = desk.fails(2, "once", twice.iter().chain(more)).err;
+        assert!(told.contains("two slots name the same key"), "{told}");
+    }
+}
+
+/// Nothing listens on the port of the service, so that its alias stays one.
+#[cfg(feature = "clouds")]
+#[test]
+fn an_alias_of_a_service_that_is_down_is_told_in_the_words_of_the_program() {
+    let desk = desk();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let down = |key: &str| {
+        format!("aws-kms://{key}?region=eu-west-1&endpoint=http://127.0.0.1:{port}&timeout=2s")
+    };
+    let seal = |key: &str| {
+        let mut command =
+            desk.command(["seal", "a", "--at-least", "1", "--kms", "main", "--kms", &down(key)]);
+        command.env("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE").env("AWS_SECRET_ACCESS_KEY", "secret");
+        super::support::end(&mut command)
+    };
+    let ended = seal("alias/app");
+    assert_eq!(ended.code, 2, "{}", ended.err);
+    assert!(
+        ended.err.contains("alias/app is an alias") && ended.err.contains("whole id"),
+        "{}",
+        ended.err
+    );
+    assert!(!ended.err.contains("resolve_recipients"), "{}", ended.err);
+    let arn = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    let ended = seal(arn);
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    assert!(ended.err.contains("warning:") && ended.err.contains(arn), "{}", ended.err);
+}

@@ -214,3 +214,27 @@ fn what_a_service_cannot_do_it_says() {
     desk.fails(4, "rotates no key by itself", ["keys", "rotate-every", "default", "--never"]);
     assert_eq!(desk.run(["keys", "rotate-every", "default"]).code, 2);
 }
+
+/// A stranger's file names a server; the user's token is for another one.
+#[cfg(feature = "clouds")]
+#[test]
+fn the_environments_token_is_sent_to_no_server_but_its_own() {
+    let desk = Desk::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    let uri = format!("hcvault://{address}/transit/app?plain_http=true&timeout=1s");
+    desk.write("vaultkit.toml", format!("[kms.x]\nuri = \"{uri}\"\n"));
+    for name in ["x", &*uri] {
+        let mut command = desk.command(["keys", "list", "--kms", name]);
+        command.env("VAULT_TOKEN", "hvs.token").env("VAULT_ADDR", "https://vault.example:8200");
+        let ended = super::support::end(&mut command);
+        assert_eq!(ended.code, 2, "{}", ended.err);
+        assert!(ended.err.contains("VAULT_TOKEN is for VAULT_ADDR"), "{}", ended.err);
+        assert!(listener.accept().is_err(), "somebody was asked");
+    }
+    let mut command = desk.command(["keys", "list", "--kms", "x"]);
+    command.env("VAULT_TOKEN", "hvs.token").env("VAULT_ADDR", format!("http://{address}"));
+    assert_eq!(super::support::end(&mut command).code, 4);
+    listener.accept().unwrap();
+}
