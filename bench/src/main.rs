@@ -60,7 +60,7 @@ fn bench(args: &Args) -> Result<(), String> {
             Section::Growth => growth::run(args.rounds(10)),
             Section::Cache => cache::run(args.rounds(60)),
             #[cfg(feature = "kms-any")]
-            Section::Kms => kms::run(args.rounds(20), args.full)?,
+            Section::Kms => kms::run(args.rounds(40), args.full)?,
             #[cfg(not(feature = "kms-any"))]
             Section::Kms => {
                 return Err("built without `kms`: `cargo xtask bench kms` has it".into());
