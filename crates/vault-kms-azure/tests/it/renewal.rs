@@ -43,6 +43,18 @@ async fn seals(kms: &AzureKmsProvider) -> vault_crypto_core::Result<()> {
     kms.generate_data_key(&"app".into(), &context()).await.map(drop)
 }
 
+/// So many callers at once, and all succeed.
+async fn all_seal(kms: &AzureKmsProvider, callers: usize) {
+    let call = |_| {
+        let kms = kms.clone();
+        tokio::spawn(async move { seals(&kms).await })
+    };
+    let calls: Vec<_> = (0..callers).map(call).collect();
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_that_hangs_near_the_tokens_end_holds_up_no_call() {
     let logins = Logins::new().await;
@@ -58,15 +70,7 @@ async fn a_login_that_hangs_near_the_tokens_end_holds_up_no_call() {
     logins.proxy.on(Match::path(LOGIN)).always().fault(HttpFault::Hang);
     clock.advance(Duration::from_secs(200));
     let began = SystemClock::new().monotonic();
-    let calls: Vec<_> = (0..64)
-        .map(|_| {
-            let kms = kms.clone();
-            tokio::spawn(async move { seals(&kms).await })
-        })
-        .collect();
-    for call in calls {
-        call.await.unwrap().unwrap();
-    }
+    all_seal(&kms, 64).await;
     for _ in 0..20 {
         seals(&kms).await.unwrap();
     }
@@ -97,15 +101,7 @@ async fn a_thousand_callers_at_the_tokens_end_log_in_once() {
     let kms = kms.await.unwrap();
     for (round, login) in [(0, 1), (240, 2)] {
         clock.advance(Duration::from_secs(round));
-        let calls: Vec<_> = (0..1_000)
-            .map(|_| {
-                let kms = kms.clone();
-                tokio::spawn(async move { seals(&kms).await })
-            })
-            .collect();
-        for call in calls {
-            call.await.unwrap().unwrap();
-        }
+        all_seal(&kms, 1_000).await;
         assert_eq!(logins.count(), login);
     }
 }

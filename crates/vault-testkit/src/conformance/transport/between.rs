@@ -78,13 +78,8 @@ impl Watched<'_> {
         status: u16,
         kind: ErrorKind,
     ) -> Result<(), Failure> {
-        let proxy = &self.fixture.proxy;
-        let before = proxy.calls().len();
-        proxy.on(Match::any()).fault(HttpFault::Answer(page(status)));
-        let outcome = self.admin.create_key(config.clone()).await;
-        proxy.clear();
-        self.created(before, 0)?;
-        self.fails_with(outcome.map(drop), kind)
+        let outcome = self.create(config, Match::any(), HttpFault::Answer(page(status)), 0).await?;
+        self.fails_with(outcome, kind)
     }
 
     /// The service creates the key, and something between answers for it. Who looks may find the key.
@@ -94,13 +89,26 @@ impl Watched<'_> {
         status: u16,
         kind: ErrorKind,
     ) -> Result<(), Failure> {
+        let fault = HttpFault::AnswerAfter(page(status));
+        let outcome = self.create(config, self.creation.clone(), fault, 1).await?;
+        if outcome.is_ok() { Ok(()) } else { self.fails_with(outcome, kind) }
+    }
+
+    /// Creates a key while `fault` meets the first call `on` the way, and sees how many creations that made.
+    async fn create(
+        &self,
+        config: &KeyConfig,
+        on: Match,
+        fault: HttpFault,
+        creations: usize,
+    ) -> Result<vault_crypto_core::Result<()>, Failure> {
         let proxy = &self.fixture.proxy;
         let before = proxy.calls().len();
-        proxy.on(self.creation.clone()).fault(HttpFault::AnswerAfter(page(status)));
+        proxy.on(on).fault(fault);
         let outcome = self.admin.create_key(config.clone()).await;
         proxy.clear();
-        self.created(before, 1)?;
-        if outcome.is_ok() { Ok(()) } else { self.fails_with(outcome.map(drop), kind) }
+        self.created(before, creations)?;
+        Ok(outcome.map(drop))
     }
 
     fn fails_with(
